@@ -1,0 +1,43 @@
+"""Command line: `python -m runner run | test | exec`."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from runner.errors import RunnerError
+from runner.throwaway import pytest_command, run_command
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="runner", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name, words in (
+        ("test", "run pytest with servers that are thrown away"),
+        ("exec", "run any command with servers that are thrown away"),
+    ):
+        command = commands.add_parser(name, help=words)
+        command.add_argument(
+            "--durable", action="store_true", help="commit to disk as production does"
+        )
+        command.add_argument("arguments", nargs=argparse.REMAINDER)
+    return parser
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Carry out one command and return its exit code."""
+    options = _parser().parse_args(arguments)
+    rest = options.arguments[1:] if options.arguments[:1] == ["--"] else options.arguments
+    if options.command == "test":
+        return run_command(pytest_command(rest), durable=options.durable)
+    if not rest:
+        raise RunnerError("Say what to run: python -m runner exec -- COMMAND")
+    return run_command(rest, durable=options.durable)
+
+
+if __name__ == "__main__":
+    try:
+        code = main(sys.argv[1:])
+    except RunnerError as error:
+        print(error, file=sys.stderr)
+        code = 1
+    sys.exit(code)
