@@ -1,16 +1,21 @@
-"""Command line: `python -m runner run | test | exec`."""
+"""Command line: `python -m runner run | test | exec | erase`."""
 
 import argparse
 import sys
 from collections.abc import Sequence
 
 from runner.errors import RunnerError
+from runner.state import var_folder
 from runner.throwaway import pytest_command, run_command
+from runner.up import System, erase, run_beside
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="runner", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
+    run = commands.add_parser("run", help="run the whole system until Ctrl-C")
+    run.add_argument("--verbose", action="store_true", help="show all output, not only errors")
+    commands.add_parser("erase", help="delete the data of this checkout")
     for name, words in (
         ("test", "run pytest with servers that are thrown away"),
         ("exec", "run any command with servers that are thrown away"),
@@ -19,6 +24,10 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument(
             "--durable", action="store_true", help="commit to disk as production does"
         )
+        if name == "exec":
+            command.add_argument(
+                "--running", action="store_true", help="use the system that runs from here"
+            )
         command.add_argument("arguments", nargs=argparse.REMAINDER)
     return parser
 
@@ -26,11 +35,18 @@ def _parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str]) -> int:
     """Carry out one command and return its exit code."""
     options = _parser().parse_args(arguments)
+    if options.command == "run":
+        return System(verbose=options.verbose).run()
+    if options.command == "erase":
+        erase(var_folder())
+        return 0
     rest = options.arguments[1:] if options.arguments[:1] == ["--"] else options.arguments
     if options.command == "test":
         return run_command(pytest_command(rest), durable=options.durable)
     if not rest:
         raise RunnerError("Say what to run: python -m runner exec -- COMMAND")
+    if options.running:
+        return run_beside(rest)
     return run_command(rest, durable=options.durable)
 
 

@@ -17,6 +17,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from runner.errors import RunnerError
 
@@ -59,7 +60,7 @@ def server_account() -> Account | None:
     return Account(nobody.pw_uid, nobody.pw_gid)
 
 
-def as_account(account: Account | None) -> dict[str, object]:
+def as_account(account: Account | None) -> dict[str, Any]:
     """Return the subprocess arguments that drop to `account`."""
     if account is None:
         return {}
@@ -75,11 +76,11 @@ def _succeeds(argv: list[str], account: Account | None) -> bool:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             check=False,
-            **as_account(account),  # type: ignore[call-overload]
+            **as_account(account),
         )
     except PermissionError:
         return False
-    return bool(finished.returncode == 0)
+    return finished.returncode == 0
 
 
 def can_write(folder: Path, account: Account | None) -> bool:

@@ -25,7 +25,8 @@ def accepts(port: int, *, timeout_seconds: float = 1.0) -> bool:
         return False
 
 
-def _is_free(port: int) -> bool:
+def is_free(port: int) -> bool:
+    """Whether a server could listen on `port` at this moment."""
     with socket.socket() as probe:
         # A connection that lingers after its server stopped does not make the port taken.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -60,7 +61,7 @@ class PortReservations:
             except OSError:
                 guard.close()
                 continue
-            if not _is_free(port):
+            if not is_free(port):
                 guard.close()
                 continue
             self._held.enter_context(guard)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from runner.errors import RunnerError
 from runner.places import Account, PostgresPrograms, as_account
-from runner.ports import LOOPBACK, any_free_port
+from runner.ports import LOOPBACK, any_free_port, is_free
 from runner.processes import spawn, stop
 
 ADMIN = "postgres"
@@ -69,6 +69,7 @@ class PostgresServer:
     """A PostgreSQL server whose data lies in `folder/postgres`."""
 
     name = "postgres"
+    stop_signal = signal.SIGINT
 
     def __init__(
         self,
@@ -104,17 +105,19 @@ class PostgresServer:
         self._check_version()
         self._end_leftover()
         for attempt in range(START_TRIES):
-            if self.port == 0 or attempt:
+            if self.port == 0 or not is_free(self.port):
                 self.port = any_free_port()
             if self._launch():
                 return
+            # After a kill, children of the old server may still be on their way out.
+            time.sleep(0.2 * attempt)
         raise RunnerError(f"PostgreSQL did not start. Its log ends:\n{self._log_tail()}")
 
     def stop(self, *, immediate: bool = False) -> None:
         """Stop the server; `immediate` when the data is about to be deleted."""
         if self.process is None:
             return
-        number = signal.SIGQUIT if immediate else signal.SIGINT
+        number = signal.SIGQUIT if immediate else self.stop_signal
         stop(self.process, number=number, grace_seconds=30.0)
         self.process = None
 
@@ -162,7 +165,7 @@ class PostgresServer:
             stderr=subprocess.STDOUT,
             check=False,
             umask=0o077,
-            **as_account(self._account),  # type: ignore[call-overload]
+            **as_account(self._account),
         )
 
     def _check_version(self) -> None:
@@ -208,7 +211,7 @@ class PostgresServer:
                 argv,
                 env=_bare_environment(),
                 cwd=Path("/"),
-                death_signal=signal.SIGINT,
+                death_signal=self.stop_signal,
                 account=self._account,
                 output=log,
             )

@@ -37,12 +37,14 @@ def spawn(
     death_signal: signal.Signals,
     account: Account | None = None,
     output: int | IO[bytes] | None = None,
+    errors: int | IO[bytes] = subprocess.STDOUT,
     own_session: bool = True,
 ) -> subprocess.Popen[bytes]:
     """Start a process that receives `death_signal` when the runner dies (Linux).
 
     With `own_session` a Ctrl-C in the terminal reaches only the runner, which stops things in
-    order. `output` takes both streams; None leaves them as they are.
+    order. `output` takes what it prints, and what it complains of unless `errors` does; None
+    leaves both as they are.
     """
     return subprocess.Popen(
         list(argv),
@@ -50,10 +52,10 @@ def spawn(
         cwd=cwd,
         stdin=subprocess.DEVNULL if own_session else None,
         stdout=output,
-        stderr=subprocess.STDOUT if output is not None else None,
+        stderr=errors if output is not None else None,
         start_new_session=own_session,
-        preexec_fn=_die_with(os.getpid(), death_signal),  # noqa: PLW1509 - the runner has no threads
-        **as_account(account),  # type: ignore[arg-type]
+        preexec_fn=_die_with(os.getpid(), death_signal),  # safe: the runner has no threads
+        **as_account(account),
     )
 
 

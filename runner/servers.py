@@ -2,14 +2,13 @@
 
 import os
 import shutil
-import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from runner import database, places
 from runner.credentials import Credentials
+from runner.errors import RunnerError
 from runner.postgres import LASTING, THROWAWAY, PostgresServer
 from runner.processes import Watchdog
 from runner.valkey import ValkeyServer
@@ -18,15 +17,57 @@ from runner.valkey import ValkeyServer
 ORDER_VALKEY = 90
 ORDER_POSTGRES = 91
 
+Server = PostgresServer | ValkeyServer
 
-@dataclass
+
 class Servers:
     """The servers in use: what Django is told about them, and those that we started."""
 
-    environment: dict[str, str]
-    postgres: PostgresServer | None = None
-    valkey: ValkeyServer | None = None
-    started: list[PostgresServer | ValkeyServer] = field(default_factory=list)
+    def __init__(self, watchdog: Watchdog) -> None:
+        self.environment: dict[str, str] = {}
+        self._watchdog = watchdog
+        self._started: list[tuple[Server, int]] = []
+
+    def start(self, server: Server, *, order: int) -> None:
+        server.start()
+        self._started.append((server, order))
+        self._watch(server, order)
+
+    def stop(self, server: Server, *, immediate: bool) -> None:
+        process = server.process
+        server.stop(immediate=immediate)
+        if process is not None:
+            self._watchdog.forget(process.pid)
+
+    def pids(self) -> dict[str, int]:
+        """Return the process ids of the servers that we started."""
+        return {s.name: s.process.pid for s, _ in self._started if s.process is not None}
+
+    def restart_ended(self, say: Callable[[str], None]) -> bool:
+        """Start a server of ours again that has ended by itself; return whether one had.
+
+        It keeps its port, so that its clients find it again.
+        """
+        restarted = False
+        for server, order in self._started:
+            process = server.process
+            if process is None or process.poll() is None:
+                continue
+            say(f"{server.name} exited by itself ({process.returncode}); starting again")
+            self._watchdog.forget(process.pid)
+            port = server.port
+            server.start()
+            self._watch(server, order)
+            if server.port != port:
+                raise RunnerError(f"Port {port} of {server.name} was taken by somebody else.")
+            restarted = True
+        return restarted
+
+    def _watch(self, server: Server, order: int) -> None:
+        assert server.process is not None
+        self._watchdog.watch(
+            server.process.pid, order=order, number=server.stop_signal, grace_seconds=20.0
+        )
 
 
 def application_keys(credentials: Credentials, given: Mapping[str, str]) -> dict[str, str]:
@@ -75,7 +116,8 @@ def running_servers(
     """
     for_tests = var is None
     account = places.server_account()
-    servers = Servers(environment=application_keys(credentials, given))
+    servers = Servers(watchdog)
+    servers.environment.update(application_keys(credentials, given))
     with ExitStack() as stack:
         folder = logs = Path()
         if not (given.get("DATABASE_URL") and given.get("REDIS_URL")):
@@ -97,8 +139,8 @@ def running_servers(
                 settings=LASTING if durable else THROWAWAY,
                 log=logs / "postgres.log",
             )
-            _start(postgres, servers, stack, watchdog, ORDER_POSTGRES, immediate=for_tests)
-            servers.postgres = postgres
+            servers.start(postgres, order=ORDER_POSTGRES)
+            stack.callback(servers.stop, postgres, immediate=for_tests)
             urls = database.bootstrap(
                 postgres.admin_url,
                 database=database.DATABASE,
@@ -120,24 +162,7 @@ def running_servers(
                 lasting=durable,
                 log=logs / "valkey.log",
             )
-            _start(valkey, servers, stack, watchdog, ORDER_VALKEY, immediate=for_tests)
-            servers.valkey = valkey
+            servers.start(valkey, order=ORDER_VALKEY)
+            stack.callback(servers.stop, valkey, immediate=for_tests)
             servers.environment["REDIS_URL"] = valkey.url
         yield servers
-
-
-def _start(
-    server: PostgresServer | ValkeyServer,
-    servers: Servers,
-    stack: ExitStack,
-    watchdog: Watchdog,
-    order: int,
-    *,
-    immediate: bool,
-) -> None:
-    server.start()
-    assert server.process is not None
-    number = signal.SIGINT if isinstance(server, PostgresServer) else signal.SIGTERM
-    watchdog.watch(server.process.pid, order=order, number=number, grace_seconds=20.0)
-    servers.started.append(server)
-    stack.callback(server.stop, immediate=immediate)

@@ -14,7 +14,6 @@ from runner.servers import running_servers
 from runner.state import var_folder
 
 TEST_SETTINGS = "portal.settings.test"
-ORDER_COMMAND = 10
 
 
 def pytest_command(arguments: Sequence[str]) -> list[str]:
@@ -42,7 +41,7 @@ def run_command(
         ) as servers:
             environment = {**given, **servers.environment}
             environment.setdefault("DJANGO_SETTINGS_MODULE", settings)
-            return _foreground(argv, environment, cwd)
+            return run_in_foreground(argv, environment=environment, cwd=cwd)
     finally:
         watchdog.close()
 
@@ -51,7 +50,8 @@ def _leave(number: int, _frame: FrameType | None) -> None:
     raise SystemExit(128 + number)
 
 
-def _foreground(argv: Sequence[str], environment: Mapping[str, str], cwd: Path) -> int:
+def run_in_foreground(argv: Sequence[str], *, environment: Mapping[str, str], cwd: Path) -> int:
+    """Run `argv` at the terminal and return its exit code, 128 + n when signal n ended it."""
     # The command stays in our process group, so that a debugger can read the terminal and Ctrl-C
     # reaches it directly; we wait for it to end as it likes.
     process = spawn(argv, env=environment, cwd=cwd, death_signal=signal.SIGTERM, own_session=False)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from runner.errors import RunnerError
 from runner.places import Account
-from runner.ports import LOOPBACK, any_free_port
+from runner.ports import LOOPBACK, any_free_port, is_free
 from runner.processes import spawn, stop
 
 START_TRIES = 5
@@ -25,6 +25,7 @@ class ValkeyServer:
     """A Valkey server whose data lies in `folder/valkey`; `lasting` keeps an append-only file."""
 
     name = "valkey"
+    stop_signal = signal.SIGTERM
 
     def __init__(
         self,
@@ -59,10 +60,12 @@ class ValkeyServer:
             os.chown(self.data, self._account.uid, self._account.gid)
         self._end_leftover()
         for attempt in range(START_TRIES):
-            if self.port == 0 or attempt:
+            if self.port == 0 or not is_free(self.port):
                 self.port = any_free_port()
             if self._launch():
                 return
+            # After a kill, children of the old server may still be on their way out.
+            time.sleep(0.2 * attempt)
         tail = "\n".join(self._log.read_text(errors="replace").splitlines()[-15:])
         raise RunnerError(f"Valkey did not start. Its log ends:\n{tail}")
 
@@ -72,7 +75,7 @@ class ValkeyServer:
             return
         stop(
             self.process,
-            number=signal.SIGKILL if immediate else signal.SIGTERM,
+            number=signal.SIGKILL if immediate else self.stop_signal,
             grace_seconds=15.0,
         )
         self.process = None
@@ -122,7 +125,7 @@ class ValkeyServer:
                 [str(self._program), str(configuration)],
                 env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC"},
                 cwd=self.data,
-                death_signal=signal.SIGTERM,
+                death_signal=self.stop_signal,
                 account=self._account,
                 output=log,
             )

@@ -46,8 +46,8 @@ def _stop(pid: int, number: int, grace_seconds: float) -> None:
 
 
 def main() -> None:
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
+    for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ignored, signal.SIG_IGN)
     watched: dict[int, tuple[int, int, float]] = {}
     folders: list[str] = []
     for line in sys.stdin:
