@@ -1,0 +1,28 @@
+"""Domain events: typed facts, an outbox, and delivery to subscribers.
+
+`publish` writes the event and one delivery row a subscriber in the caller's transaction;
+`deliver_due` hands them over, at least once and in no promised order.
+"""
+
+from core.events.outbox import deliver_due, oldest_undelivered_at, publish
+from core.events.registry import DomainEvent, event_type, subscribe, subscribers_of
+from core.events.types import (
+    AppointmentBooked,
+    AppointmentCancelled,
+    CheckInSubmitted,
+    ResultsFiled,
+)
+
+__all__ = [
+    "AppointmentBooked",
+    "AppointmentCancelled",
+    "CheckInSubmitted",
+    "DomainEvent",
+    "ResultsFiled",
+    "deliver_due",
+    "event_type",
+    "oldest_undelivered_at",
+    "publish",
+    "subscribe",
+    "subscribers_of",
+]

@@ -1,0 +1,204 @@
+"""The base of every personal endpoint: identity, permission, audit and rendering in one place.
+
+A subclass says its area, its scope per method and its operation name, and implements the
+methods. Everything it does, rendering included, runs inside `identity(viewer)`, so row
+security holds for the whole answer and the audit event commits before a byte leaves.
+"""
+
+import hashlib
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any, ClassVar, cast
+from uuid import UUID
+
+import orjson
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from rest_framework.exceptions import NotAuthenticated
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from accounts.models import User
+from accounts.scopes import STAFF, Scope
+from core import audit
+from core.api.idempotency import KeyOwner, run_once
+from core.api.permissions import DecidedByViewer
+from core.areas import Area
+from core.clock import utc_now
+from core.context import current_client
+from core.crypto import keyed_digest
+from core.db import identity
+from core.errors import Forbidden
+from core.models import AuditEvent
+from patients.viewer import Viewer, patient_viewer, staff_viewer
+
+_ACTIONS = {
+    "GET": AuditEvent.Action.READ,
+    "HEAD": AuditEvent.Action.READ,
+    "POST": AuditEvent.Action.CREATE,
+    "PUT": AuditEvent.Action.UPDATE,
+    "PATCH": AuditEvent.Action.UPDATE,
+    "DELETE": AuditEvent.Action.DELETE,
+}
+_DENIALS = {401, 403, 404, 409}
+
+
+class PersonalView(APIView):
+    """Shared dispatch of patient and staff endpoints."""
+
+    permission_classes = (DecidedByViewer,)
+
+    area: ClassVar[Area]
+    operation: ClassVar[str]
+    resource: ClassVar[str] = ""
+    # Set by handlers, for the audit event: which rows the answer shows or changed.
+    seen: Iterable[UUID] = ()
+    about: UUID | None = None
+
+    now: datetime
+    viewer: Viewer
+
+    def viewer_of(self, request: Request) -> Viewer:
+        """Return the viewer. Raises: NotAuthenticated, Forbidden, NotFound."""
+        raise NotImplementedError
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        self.args, self.kwargs = args, kwargs
+        self.headers = self.default_response_headers
+        self.now = utc_now()
+        drf_request = self.request = self.initialize_request(request, *args, **kwargs)
+        try:
+            response = self._authorised(drf_request)
+        except Exception as error:
+            response = self._refused(drf_request, error)
+        return response
+
+    def _authorised(self, request: Request) -> Response:
+        self.initial(request, *self.args, **self.kwargs)
+        handler = getattr(self, (request.method or "").lower(), self.http_method_not_allowed)
+        if handler == self.http_method_not_allowed:
+            handler(request)
+        self.viewer = self.viewer_of(request)
+        with identity(self.viewer.identity):
+            response = self._answer(request, handler)
+            audit.record(
+                action=_ACTIONS.get(request.method or "", AuditEvent.Action.EXECUTE),
+                operation=self.operation,
+                now=self.now,
+                area=self.area,
+                patient_id=self.about or self.viewer.patient_id,
+                resource=self.resource,
+                resource_ids=self.seen,
+            )
+        return response
+
+    def _answer(self, request: Request, handler: Any) -> Response:
+        if request.method == "POST":
+            response = run_once(
+                request=request,
+                owner=KeyOwner(
+                    client=self.viewer.client_id,
+                    user_id=self.viewer.user_id,
+                    patient_id=self.viewer.patient_id,
+                    route=request.resolver_match.route if request.resolver_match else "",
+                ),
+                now=self.now,
+                handler=lambda: handler(request, **self._handler_kwargs()),
+                render=lambda made: self._finished(request, made).rendered_content,
+            )
+        else:
+            response = handler(request, **self._handler_kwargs())
+        response = self._finished(request, response)
+        if request.method in ("GET", "HEAD") and response.status_code == 200:
+            response = self._conditional(request, response)
+        response.render()
+        return response
+
+    def _handler_kwargs(self) -> dict[str, Any]:
+        return {name: value for name, value in self.kwargs.items() if name != "patient_ref"}
+
+    def _finished(self, request: Request, response: Response) -> Response:
+        response = cast(
+            Response, self.finalize_response(request, response, *self.args, **self.kwargs)
+        )
+        response["Cache-Control"] = "no-store, private"
+        return response
+
+    def _conditional(self, request: Request, response: Response) -> Response:
+        """Answer 304 when the client holds this very content; the read is audited all the same."""
+        data = response.data
+        stable = (
+            {name: value for name, value in data.items() if name != "as_of"}
+            if isinstance(data, dict)
+            else data
+        )
+        content = orjson.dumps(stable, default=str)
+        tag = keyed_digest(
+            "etag", self.viewer.key, self.viewer.language, hashlib.sha256(content).hexdigest()
+        )
+        etag = f'"{tag[:32]}"'
+        sent = {part.strip() for part in request.headers.get("If-None-Match", "").split(",")}
+        if etag in sent:
+            response = self._finished(request, Response(None, status=304))
+        response["ETag"] = etag
+        return response
+
+    def _refused(self, request: Request, error: Exception) -> Response:
+        response = cast(Response, self.handle_exception(error))
+        if response.status_code in _DENIALS:
+            user = getattr(request, "_user", None)
+            audit.record_denial(
+                operation=self.operation,
+                now=self.now,
+                reason_code=str((response.data or {}).get("code", "")),
+                actor_kind=self.viewer.kind if hasattr(self, "viewer") else "none",
+                actor_id=getattr(user, "pk", None),
+                action=_ACTIONS.get(request.method or "", AuditEvent.Action.EXECUTE),
+            )
+        response = self._finished(request, response)
+        response.render()
+        return response
+
+
+def _person(request: Request) -> User:
+    user = request.user
+    if not isinstance(user, User) or request.auth is None:
+        raise NotAuthenticated()
+    return user
+
+
+class PatientView(PersonalView):
+    """An endpoint under `/api/v1/patients/{patient_ref}/`, for the patient or her caregiver."""
+
+    scopes: ClassVar[dict[str, Scope]]
+
+    def viewer_of(self, request: Request) -> Viewer:
+        user = _person(request)
+        held = frozenset(request.auth.scope.split())
+        needed = self.scopes["GET" if request.method == "HEAD" else request.method or ""]
+        if needed not in held:
+            raise Forbidden()
+        viewer = patient_viewer(
+            user=user,
+            patient_ref=self.kwargs["patient_ref"],
+            token_scopes=held & frozenset(str(scope) for scope in Scope),
+            client_id=current_client.get(),
+        )
+        viewer.require_grant(needed)
+        return viewer
+
+
+class StaffView(PersonalView):
+    """An endpoint under `/api/v1/staff/`, for members of staff with one of `roles`."""
+
+    roles: ClassVar[frozenset[str]]
+
+    def viewer_of(self, request: Request) -> Viewer:
+        user = _person(request)
+        if STAFF not in request.auth.scope.split():
+            raise Forbidden()
+        viewer = staff_viewer(user=user, now=self.now, client_id=current_client.get())
+        if not viewer.roles & self.roles:
+            raise Forbidden()
+        return viewer

@@ -1,0 +1,53 @@
+"""Structured logs: allow-listed keys, ids and codes, never patient data."""
+
+from typing import Any
+
+import structlog
+
+from core.logs import drop_unlisted_keys, without_exception_values
+
+
+def configure(*, json: bool) -> dict[str, Any]:
+    """Return Django's LOGGING and set up structlog to share its handlers."""
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        without_exception_values,
+        drop_unlisted_keys,
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+    renderer: Any = (
+        structlog.processors.JSONRenderer()
+        if json
+        else structlog.dev.ConsoleRenderer(colors=False, sort_keys=True)
+    )
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {
+            "structured": {
+                "()": structlog.stdlib.ProcessorFormatter,
+                "foreign_pre_chain": shared,
+                "processors": [
+                    structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                    renderer,
+                ],
+            }
+        },
+        "handlers": {"stdout": {"class": "logging.StreamHandler", "formatter": "structured"}},
+        "root": {"handlers": ["stdout"], "level": "INFO"},
+        "loggers": {
+            # Django repeats the path of a failed request; our own line has the route.
+            "django.request": {"level": "CRITICAL"},
+            "django.server": {"level": "CRITICAL"},
+            "django.security": {"level": "ERROR"},
+            "oauth2_provider": {"level": "ERROR"},
+            "matplotlib": {"level": "WARNING"},
+        },
+    }

@@ -1,0 +1,62 @@
+"""Fixtures that every test shares: the two database roles, a small cast, and a clock.
+
+Tests run as the run-time role on a database that the owner made (DECISIONS 15). Rows of
+patients are made inside `core.db.identity(system(...))`, as background work would make them.
+"""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import pytest
+import pytest_django
+from django.conf import settings
+from django.db import connection, connections
+from django.test.utils import setup_databases, teardown_databases
+
+from tests.cast import Cast, make_cast
+
+NOW = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def now() -> datetime:
+    """A Sunday morning, 10:00 in Berlin."""
+    return NOW
+
+
+@pytest.fixture
+def cast(db: None, now: datetime) -> Cast:
+    """Anna and her caregiver, a stranger, staff of two clinics. See tests/cast.py."""
+    return make_cast(now)
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(
+    django_db_blocker: pytest_django.DjangoDbBlocker, django_db_modify_db_settings: None
+) -> Iterator[None]:
+    """Make one test database as the owner; both aliases use it."""
+    with django_db_blocker.unblock():
+        config = setup_databases(
+            verbosity=0, interactive=False, aliases=["default", settings.OWNER_DATABASE]
+        )
+    yield
+    with django_db_blocker.unblock():
+        connections.close_all()
+        teardown_databases(config, verbosity=0)
+
+
+@pytest.fixture
+def run_time_role(db: None) -> Iterator[None]:
+    """Assert that tests use the role that production uses."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT r.rolsuper, r.rolbypassrls, pg_get_userbyid(d.datdba) = current_user "
+            "FROM pg_roles r, pg_database d "
+            "WHERE r.rolname = current_user AND d.datname = current_database()"
+        )
+        assert cursor.fetchone() == (False, False, False)
+    assert (
+        connections[settings.OWNER_DATABASE].settings_dict["USER"]
+        != (connections["default"].settings_dict["USER"])
+    )
+    yield
