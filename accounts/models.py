@@ -68,7 +68,7 @@ class User(AbstractBaseUser, PermissionsMixin):
 
 
 class Organization(BaseModel):
-    """A hospital department, clinic or mobile team: its zone, hours and phones. FHIR Organization."""
+    """A hospital department, clinic or mobile team: its zone, hours, phones. FHIR Organization."""
 
     name = models.CharField(max_length=200)
     zone = models.CharField(max_length=64, help_text="IANA time zone")

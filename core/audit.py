@@ -1,6 +1,6 @@
 """Write audit events: in the caller's transaction, or alone for a refusal."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from uuid import UUID
 
@@ -38,8 +38,72 @@ def record(
     `operation` is a stable name such as `labs.report.read`. Ids and field names only.
     Raises: AuditUnavailable.
     """
+    _insert(
+        [
+            _event(
+                action=action,
+                operation=operation,
+                now=now,
+                area=area,
+                patient_id=patient_id,
+                resource=resource,
+                resource_ids=resource_ids,
+                fields=fields,
+                purpose=purpose,
+                reason_code=reason_code,
+                outcome=outcome,
+            )
+        ]
+    )
+
+
+def record_for_patients(
+    ids_by_patient: Mapping[UUID | None, Iterable[UUID]],
+    *,
+    action: str,
+    operation: str,
+    now: datetime,
+    area: Area | str = "",
+    resource: str = "",
+    purpose: str = "",
+) -> None:
+    """Insert one event for each patient of a list that shows several, in one statement.
+
+    Raises: AuditUnavailable.
+    """
+    _insert(
+        [
+            _event(
+                action=action,
+                operation=operation,
+                now=now,
+                area=area,
+                patient_id=patient_id,
+                resource=resource,
+                resource_ids=ids,
+                purpose=purpose,
+            )
+            for patient_id, ids in ids_by_patient.items()
+        ]
+    )
+
+
+def _event(
+    *,
+    action: str,
+    operation: str,
+    now: datetime,
+    area: Area | str,
+    patient_id: UUID | None,
+    resource: str,
+    resource_ids: Iterable[UUID],
+    purpose: str,
+    fields: Iterable[str] = (),
+    reason_code: str = "",
+    outcome: str = AuditEvent.Outcome.SUCCESS,
+) -> AuditEvent:
     who = current_identity()
-    event = AuditEvent(
+    return AuditEvent(
         occurred_at=now,
         action=action,
         operation=operation,
@@ -56,8 +120,11 @@ def record(
         reason_code=reason_code,
         request_id=current_request_id.get(),
     )
+
+
+def _insert(events: list[AuditEvent]) -> None:
     try:
-        event.save(force_insert=True)
+        AuditEvent.objects.bulk_create(events)
     except DatabaseError as error:
         raise AuditUnavailable() from error
 

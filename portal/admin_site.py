@@ -1,22 +1,98 @@
 """The staff site: who is asking is told to PostgreSQL around view and rendering."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse
+from allauth.account.decorators import secure_admin_login
+from django.core.exceptions import ImproperlyConfigured, PermissionDenied
+from django.http import HttpRequest, HttpResponse, HttpResponseNotFound
+from django.shortcuts import redirect
 from django.template.response import SimpleTemplateResponse
+from django.utils.decorators import method_decorator
 from unfold.sites import UnfoldAdminSite
 
+from accounts.admin_base import RoleModelAdmin
+from accounts.models import User
+from core import audit
 from core.clock import utc_now
 from core.db import identity
-from patients.viewer import staff_viewer
+from core.errors import NotFound, Unavailable
+from core.models import AuditEvent
+from patients.viewer import Viewer, staff_viewer
+
+# Alpine, the theme's script library, compiles the expressions in its attributes, and htmx and
+# the theme set styles from script: docs/adr/0004-admin-csp.md says what was measured.
+ADMIN_CSP = {
+    "script-src": ["'self'", "'unsafe-eval'"],
+    "style-src": ["'self'", "'unsafe-inline'"],
+    "img-src": ["'self'", "data:"],
+}
+
+
+OWN_APPS = frozenset(
+    {
+        "core",
+        "accounts",
+        "patients",
+        "notifications",
+        "worklist",
+        "labs",
+        "appointments",
+        "symptoms",
+        "education",
+    }
+)
 
 
 class LindenAdminSite(UnfoldAdminSite):
-    """Django's admin with the viewer of a member of staff on every request."""
+    """Django's admin with the viewer of a member of staff on every request.
+
+    A page, its rendering and its audit events are one transaction under her identity. Sign-in
+    is the portal's own, with its limits and second factor.
+    """
+
+    site_title = "Linden"
+    site_header = "Linden"
+    index_title = "Today"
+    enable_nav_sidebar = False
+
+    @method_decorator(secure_admin_login)
+    def login(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        """Send a visitor to the portal's sign-in; Django's own form is never shown."""
+        if not self.has_permission(request):
+            raise PermissionDenied
+        return redirect("admin:index")
+
+    def password_change(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        return redirect("account_change_password")
+
+    def register(self, model_or_iterable: Any, admin_class: Any = None, **options: Any) -> None:
+        """Take pages whose roles are decided by us, and leave out those that libraries bring.
+
+        Raises: ImproperlyConfigured for a page of our own apps on another base class.
+        """
+        if admin_class is None or not issubclass(admin_class, RoleModelAdmin):
+            models = model_or_iterable if isinstance(model_or_iterable, Iterable) else None
+            for model in models or [model_or_iterable]:
+                if model.__module__.partition(".")[0] in OWN_APPS:
+                    raise ImproperlyConfigured(f"{model.__name__}: use RoleModelAdmin")
+            return
+        super().register(model_or_iterable, admin_class, **options)
 
     def has_permission(self, request: HttpRequest) -> bool:
-        return bool(request.user.is_active and request.user.is_staff)
+        """Staff who work somewhere now; and a superuser, who reaches set-up pages only."""
+        user = request.user
+        if not isinstance(user, User) or not (user.is_active and user.is_staff):
+            return False
+        return bool(user.is_superuser or self.viewer(request).roles)
+
+    def viewer(self, request: HttpRequest) -> Viewer:
+        """Return the viewer of this request, read once."""
+        found: Viewer | None = getattr(request, "viewer", None)
+        if found is None:
+            found = staff_viewer(user=request.user, now=utc_now(), purpose="admin")  # type: ignore[arg-type]
+            request.viewer = found  # type: ignore[attr-defined]
+        return found
 
     def admin_view(self, view: Callable[..., Any], cacheable: bool = False) -> Callable[..., Any]:
         inner = super().admin_view(view, cacheable)
@@ -24,12 +100,33 @@ class LindenAdminSite(UnfoldAdminSite):
         def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
             if not request.user.is_authenticated:
                 return inner(request, *args, **kwargs)
-            viewer = staff_viewer(user=request.user, now=utc_now(), purpose="admin")
-            request.viewer = viewer  # type: ignore[attr-defined]
-            with identity(viewer.identity):
-                response = inner(request, *args, **kwargs)
-                if isinstance(response, SimpleTemplateResponse) and not response.is_rendered:
-                    response.render()
+            viewer = self.viewer(request)
+            try:
+                with identity(viewer.identity):
+                    response = inner(request, *args, **kwargs)
+                    if isinstance(response, SimpleTemplateResponse) and not response.is_rendered:
+                        response.render()
+            except PermissionDenied:
+                self._record_denial(request, viewer, "forbidden")
+                raise
+            except NotFound:
+                self._record_denial(request, viewer, "not-found")
+                return HttpResponseNotFound("Not found.")
+            except Unavailable as error:
+                return HttpResponse(error.detail, status=error.status, content_type="text/plain")
+            response["Cache-Control"] = "no-store, private"
+            response._csp_update = ADMIN_CSP
             return response
 
         return wrapped
+
+    def _record_denial(self, request: HttpRequest, viewer: Viewer, code: str) -> None:
+        match = request.resolver_match
+        audit.record_denial(
+            operation=f"admin.{match.url_name if match else 'unknown'}"[:80],
+            now=utc_now(),
+            reason_code=code,
+            actor_kind=viewer.kind,
+            actor_id=viewer.user_id,
+            action=AuditEvent.Action.READ if request.method == "GET" else AuditEvent.Action.EXECUTE,
+        )

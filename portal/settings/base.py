@@ -9,7 +9,7 @@ import environ
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
 env = environ.Env()
 
-# --- who we are -----------------------------------------------------------------------------
+# --- who we are ---
 PORTAL_NAME = "Linden"
 BASE_URL = env("LINDEN_BASE_URL", default="http://127.0.0.1:8000")
 SECRET_KEY = env("DJANGO_SECRET_KEY")
@@ -47,7 +47,6 @@ INSTALLED_APPS = [
     "allauth.account",
     "allauth.mfa",
     "allauth.usersessions",
-    "django_prometheus",
     "csp",
 ]
 
@@ -84,7 +83,7 @@ TEMPLATES: list[dict[str, Any]] = [
     }
 ]
 
-# --- database: the run-time role serves, the owner migrates ------------------------------------
+# --- database: the run-time role serves, the owner migrates ---
 OWNER_DATABASE = "owner"
 
 
@@ -105,7 +104,7 @@ if "DATABASE_OWNER_URL" in env.ENVIRON:
 DATABASE_ROUTERS = ["core.routers.OwnerMigrates"]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-# --- Redis protocol: broker and shared cache -----------------------------------------------------
+# --- Redis protocol: broker and shared cache ---
 REDIS_URL = env("REDIS_URL")
 CACHES = {
     "default": {
@@ -131,7 +130,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 300}
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 
-# --- people ------------------------------------------------------------------------------------------
+# --- people ---
 AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
@@ -219,7 +218,7 @@ DATA_UPLOAD_MAX_NUMBER_FIELDS = 200
 DATA_UPLOAD_MAX_NUMBER_FILES = 5
 INTAKE_MAX_BYTES = 10 * 1_048_576
 
-# --- mail ------------------------------------------------------------------------------------------------
+# --- mail ---
 EMAIL_HOST = env("EMAIL_HOST", default="127.0.0.1")
 EMAIL_PORT = env.int("EMAIL_PORT", default=1025)
 EMAIL_HOST_USER = env("EMAIL_HOST_USER", default="")
@@ -228,14 +227,14 @@ EMAIL_USE_TLS = env.bool("EMAIL_USE_TLS", default=False)
 EMAIL_TIMEOUT = 10
 DEFAULT_FROM_EMAIL = env("DEFAULT_FROM_EMAIL", default="Linden <no-reply@linden.example>")
 
-# --- words and time ----------------------------------------------------------------------------------------
+# --- words and time ---
 LANGUAGE_CODE = "en"
 LANGUAGES = [("en", "English"), ("es", "Español")]
 TIME_ZONE = "UTC"
 USE_TZ = True
 USE_I18N = True
 
-# --- static files and headers ---------------------------------------------------------------------------
+# --- static files and headers ---
 STATIC_URL = "/static/"
 STATIC_ROOT = env.path("STATIC_ROOT", default=str(BASE_DIR / "staticfiles"))
 SECURE_CONTENT_TYPE_NOSNIFF = True

@@ -14,3 +14,6 @@ STORAGES = {
 }
 # Cheap on purpose: tests sign in often; production keeps Django's Argon2 cost.
 PASSWORD_HASHERS = ["tests.hashers.CheapArgon2PasswordHasher"]
+# Static files straight from the apps: nothing is collected for a test run.
+WHITENOISE_AUTOREFRESH = True
+WHITENOISE_USE_FINDERS = True
