@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse
 
 from core.context import current_client, current_request_id
 from core.ids import new_id
-from core.metrics import REQUEST_SQL
+from core.metrics import REQUEST_SECONDS, REQUEST_SQL, counting_sql
 
 log = structlog.get_logger("request")
 
@@ -31,19 +31,9 @@ class RequestContext:
         structlog.contextvars.bind_contextvars(request_id=request_id)
         started = time.perf_counter()
         try:
-            with REQUEST_SQL.counting() as sql:
+            with counting_sql() as sql:
                 response = self.get_response(request)
-            route = request.resolver_match.route if request.resolver_match else "(none)"
-            REQUEST_SQL.observe(route=route, count=sql.count)
-            if request.path not in _QUIET:
-                log.info(
-                    "request",
-                    method=request.method,
-                    route=route,
-                    status=response.status_code,
-                    sql=sql.count,
-                    ms=round((time.perf_counter() - started) * 1000, 1),
-                )
+            self._tell(request, response, sql.count, time.perf_counter() - started)
         finally:
             structlog.contextvars.unbind_contextvars("request_id")
             current_request_id.reset(id_token)
@@ -52,3 +42,21 @@ class RequestContext:
         response.setdefault("Referrer-Policy", "same-origin")
         response.setdefault("Permissions-Policy", "camera=(), geolocation=(), microphone=()")
         return response
+
+    def _tell(
+        self, request: HttpRequest, response: HttpResponse, statements: int, seconds: float
+    ) -> None:
+        if request.path in _QUIET:
+            return
+        route = request.resolver_match.route if request.resolver_match else "(none)"
+        method = request.method or ""
+        REQUEST_SECONDS.labels(method, route, response.status_code).observe(seconds)
+        REQUEST_SQL.labels(route).observe(statements)
+        log.info(
+            "request",
+            method=method,
+            route=route,
+            status=response.status_code,
+            sql=statements,
+            ms=round(seconds * 1000, 1),
+        )

@@ -1,19 +1,20 @@
 """Fixtures that every test shares: the two database roles, a small cast, and a clock.
 
 Tests run as the run-time role on a database that the owner made (DECISIONS 15). Rows of
-patients are made inside `core.db.identity(system(...))`, as background work would make them.
+patients are made inside `core.db.identity(system(...))`, as background work would make them. Django is
+imported inside the fixtures, so that the tests of pure rules need none of it.
 """
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import pytest
-import pytest_django
-from django.conf import settings
-from django.db import connection, connections
-from django.test.utils import setup_databases, teardown_databases
 
-from tests.cast import Cast, make_cast
+if TYPE_CHECKING:
+    import pytest_django
+
+    from tests.cast import Cast
 
 NOW = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)
 
@@ -25,16 +26,22 @@ def now() -> datetime:
 
 
 @pytest.fixture
-def cast(db: None, now: datetime) -> Cast:
+def cast(db: None, now: datetime) -> "Cast":
     """Anna and her caregiver, a stranger, staff of two clinics. See tests/cast.py."""
+    from tests.cast import make_cast
+
     return make_cast(now)
 
 
 @pytest.fixture(scope="session")
 def django_db_setup(
-    django_db_blocker: pytest_django.DjangoDbBlocker, django_db_modify_db_settings: None
+    django_db_blocker: "pytest_django.DjangoDbBlocker", django_db_modify_db_settings: None
 ) -> Iterator[None]:
     """Make one test database as the owner; both aliases use it."""
+    from django.conf import settings
+    from django.db import connections
+    from django.test.utils import setup_databases, teardown_databases
+
     with django_db_blocker.unblock():
         config = setup_databases(
             verbosity=0, interactive=False, aliases=["default", settings.OWNER_DATABASE]
@@ -48,6 +55,9 @@ def django_db_setup(
 @pytest.fixture
 def run_time_role(db: None) -> Iterator[None]:
     """Assert that tests use the role that production uses."""
+    from django.conf import settings
+    from django.db import connection, connections
+
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT r.rolsuper, r.rolbypassrls, pg_get_userbyid(d.datdba) = current_user "
