@@ -1,0 +1,26 @@
+"""Laboratory tables: who sends, what came in, what became of it, and the results themselves."""
+
+from labs.models.intake import Filing, InboundMessage, IntakeItem, UnfiledMessage
+from labs.models.results import DiagnosticReport, Observation, ReportVersion
+from labs.models.senders import (
+    CodeMap,
+    ConfiguredRange,
+    MatchDecision,
+    SenderName,
+    SendingLaboratory,
+)
+
+__all__ = [
+    "CodeMap",
+    "ConfiguredRange",
+    "DiagnosticReport",
+    "Filing",
+    "InboundMessage",
+    "IntakeItem",
+    "MatchDecision",
+    "Observation",
+    "ReportVersion",
+    "SenderName",
+    "SendingLaboratory",
+    "UnfiledMessage",
+]
