@@ -156,7 +156,8 @@ def http_server(mailbox: Mailbox, *, host: str, port: int) -> ThreadingHTTPServe
 
         def do_DELETE(self) -> None:
             if self.path.rstrip("/") != "/messages":
-                return self._answer(HTTPStatus.NOT_FOUND, {"detail": "Only /messages is here."})
+                self._answer(HTTPStatus.NOT_FOUND, {"detail": "Only /messages is here."})
+                return
             mailbox.clear()
             self.send_response(HTTPStatus.NO_CONTENT)
             self.end_headers()

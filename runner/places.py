@@ -22,7 +22,8 @@ from typing import Any
 from runner.errors import RunnerError
 
 CHECKOUT = Path(__file__).resolve().parent.parent
-OUTSIDE = (Path("/var/lib"), Path("/var/tmp"))
+SHARED_TEMPORARY = Path("/var/tmp")  # noqa: S108 - only folders that we own are used there
+OUTSIDE = (Path("/var/lib"), SHARED_TEMPORARY)
 OLDEST_POSTGRES = 15
 
 
@@ -160,7 +161,8 @@ def _own_folder_outside(path: Path) -> Path:
             continue
         folder.chmod(0o755)
         return folder
-    raise RunnerError(f"No folder for the servers could be made in {OUTSIDE[0]} or {OUTSIDE[1]}.")
+    tried = " or ".join(str(parent) for parent in OUTSIDE)
+    raise RunnerError(f"No folder for the servers could be made in {tried}.")
 
 
 def _copy_once(source: Path, target: Path) -> None:
@@ -277,7 +279,7 @@ def data_folder(var: Path, account: Account | None) -> Path:
 
 def throwaway_folder(account: Account | None) -> Path:
     """Return a new temporary folder that `account` owns and can reach."""
-    for parent in (None, "/var/tmp"):
+    for parent in (None, SHARED_TEMPORARY):
         folder = Path(tempfile.mkdtemp(prefix="linden-test-", dir=parent))
         _hand_over(folder, account)
         if can_write(folder, account):

@@ -87,7 +87,7 @@ class PostgresServer:
         self._account = account
         self._password = password
         self._settings = settings
-        self._log = log
+        self.log = log
         self.port = 0
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -206,7 +206,7 @@ class PostgresServer:
         argv = [str(self._programs.bin / "postgres"), "-D", str(self.data)]
         for name, value in settings.items():
             argv += ["-c", f"{name}={value}"]
-        with self._log.open("ab") as log:
+        with self.log.open("ab") as log:
             process = spawn(
                 argv,
                 env=_bare_environment(),
@@ -222,7 +222,7 @@ class PostgresServer:
                 return True
             if time.monotonic() > end:
                 stop(process, number=signal.SIGQUIT, grace_seconds=5.0)
-                return False
+                raise RunnerError(f"PostgreSQL is not ready. Its log ends:\n{self._log_tail()}")
             time.sleep(POLL_SECONDS)
         return False
 
@@ -234,4 +234,4 @@ class PostgresServer:
         return len(lines) >= 8 and lines[0].strip() == str(pid) and lines[7].strip() == "ready"
 
     def _log_tail(self) -> str:
-        return "\n".join(self._log.read_text(errors="replace").splitlines()[-15:])
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-15:])

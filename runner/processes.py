@@ -1,32 +1,19 @@
 """Child processes that never outlive the runner."""
 
-import ctypes
 import json
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
-from runner.places import Account, as_account
+from runner.places import Account
 
-PR_SET_PDEATHSIG = 1
-_libc = ctypes.CDLL(None) if sys.platform == "linux" else None
-
-
-def _die_with(parent: int, death_signal: int) -> Callable[[], None] | None:
-    libc = _libc
-    if libc is None:
-        return None
-
-    def prepare() -> None:
-        libc.prctl(PR_SET_PDEATHSIG, death_signal)
-        if os.getppid() != parent:  # it died before the request was in place
-            os._exit(1)
-
-    return prepare
+# Isolated and without site: helpers start fast and depend on nothing.
+_SCRIPT = (sys.executable, "-I", "-S")
+_HERE = Path(__file__).parent
 
 
 def spawn(
@@ -46,16 +33,16 @@ def spawn(
     order. `output` takes what it prints, and what it complains of unless `errors` does; None
     leaves both as they are.
     """
+    drop_to = ("-", "-") if account is None else (str(account.uid), str(account.gid))
+    launch = (*_SCRIPT, str(_HERE / "launch.py"), str(int(death_signal)), str(os.getpid()))
     return subprocess.Popen(
-        list(argv),
+        [*launch, *drop_to, *argv],
         env=dict(env),
         cwd=cwd,
         stdin=subprocess.DEVNULL if own_session else None,
         stdout=output,
         stderr=errors if output is not None else None,
         start_new_session=own_session,
-        preexec_fn=_die_with(os.getpid(), death_signal),  # safe: the runner has no threads
-        **as_account(account),
     )
 
 
@@ -91,8 +78,7 @@ class Watchdog:
 
     def __init__(self, *, keep_open: Sequence[int] = ()) -> None:
         self._process = subprocess.Popen(
-            # Isolated and without site: it must start fast and depend on nothing.
-            [sys.executable, "-I", "-S", str(Path(__file__).with_name("watchdog.py"))],
+            [*_SCRIPT, str(_HERE / "watchdog.py")],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -39,6 +39,11 @@ class Servers:
         if process is not None:
             self._watchdog.forget(process.pid)
 
+    @property
+    def started(self) -> list[Server]:
+        """The servers that are ours to stop; those given from outside are not."""
+        return [server for server, _ in self._started]
+
     def pids(self) -> dict[str, int]:
         """Return the process ids of the servers that we started."""
         return {s.name: s.process.pid for s, _ in self._started if s.process is not None}

@@ -12,6 +12,7 @@ from runner.errors import RunnerError
 from runner.places import CHECKOUT, Account
 
 WAIT_FOR_TIDYING_SECONDS = 40.0
+LONG_LOG_BYTES = 10_000_000
 
 
 def var_folder(given: Mapping[str, str] = os.environ) -> Path:
@@ -25,6 +26,13 @@ def var_folder(given: Mapping[str, str] = os.environ) -> Path:
         folder.chmod(0o755)
     (folder / "log").mkdir(exist_ok=True)
     return folder
+
+
+def set_long_logs_aside(var: Path) -> None:
+    """Rename log files beyond 10 MB to `….log.1`; called while nothing writes to them."""
+    for log in (var / "log").glob("*.log"):
+        if log.stat().st_size > LONG_LOG_BYTES:
+            log.replace(log.with_name(log.name + ".1"))
 
 
 def hand_over_files(var: Path, account: Account | None) -> None:

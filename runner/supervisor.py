@@ -22,7 +22,7 @@ SHOWN_LINES = 8
 SHOWN_WINDOW_SECONDS = 10.0
 LINE_WIDTH = 300
 IMPORTANT = re.compile(
-    rb'"level": ?"(error|critical)"|\b(ERROR|CRITICAL|FATAL|PANIC)\b'
+    rb'"level": ?"(error|critical)"|\[(error|critical) *\]|\b(ERROR|CRITICAL|FATAL|PANIC)\b'
     rb"|^Traceback \(|^\w+(\.\w+)*Error:"
 )
 
@@ -75,6 +75,7 @@ class Supervisor:
         self._watchdog = watchdog
         self._say = say
         self._verbose = verbose
+        self._killed = False
         self._selector = selectors.DefaultSelector()
         self._children = [_Child(p, logs / f"{p.name}.log") for p in programs]
 
@@ -102,6 +103,8 @@ class Supervisor:
                 self._read(key.data)
         else:
             time.sleep(seconds)
+        if self._killed:
+            return
         now = time.monotonic()
         for order, child in enumerate(self._children):
             if child.process is not None and child.process.poll() is not None:
@@ -125,6 +128,7 @@ class Supervisor:
 
     def kill(self) -> None:
         """End everything at once: for the second Ctrl-C."""
+        self._killed = True
         for child in self._children:
             if child.process is not None:
                 signal_group(child.process, signal.SIGKILL)
@@ -179,7 +183,8 @@ class Supervisor:
 
     def _drain(self, child: _Child) -> None:
         process = child.process
-        assert process is not None and process.stdout is not None
+        assert process is not None
+        assert process.stdout is not None
         while self._read(child):
             pass
         if child.rest:

@@ -24,12 +24,18 @@ from runner.plan import PREFERRED, Plan, Ports, Step, linden
 from runner.ports import LOOPBACK, PortReservations, accepts
 from runner.processes import Watchdog, spawn, stop
 from runner.servers import Servers, running_servers
-from runner.state import SystemLock, hand_over_files, var_folder, write_private
+from runner.state import (
+    SystemLock,
+    hand_over_files,
+    set_long_logs_aside,
+    var_folder,
+    write_private,
+)
 from runner.supervisor import Supervisor
 from runner.throwaway import run_in_foreground
 
 READY_SECONDS = 120.0
-HOPELESS_EXITS = 4
+HOPELESS_EXITS = 3
 TURN_SECONDS = 0.1
 ORDER_STEP = 0
 STEPS_FILE = "steps.json"
@@ -74,6 +80,7 @@ class System:
             stack.callback(lock.close)
             lock.acquire()
             self._withdraw(var)
+            set_long_logs_aside(var)
             reservations = PortReservations()
             stack.callback(reservations.close)
             # The watchdog holds the lock too: no second start before it has tidied up.

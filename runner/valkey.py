@@ -21,6 +21,11 @@ def _quoted(value: str) -> str:
     return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
+def _request(*words: bytes) -> bytes:
+    parts = (b"$%d\r\n%s\r\n" % (len(word), word) for word in words)
+    return b"*%d\r\n" % len(words) + b"".join(parts)
+
+
 class ValkeyServer:
     """A Valkey server whose data lies in `folder/valkey`; `lasting` keeps an append-only file."""
 
@@ -42,7 +47,7 @@ class ValkeyServer:
         self._account = account
         self._password = password
         self._lasting = lasting
-        self._log = log
+        self.log = log
         self.port = 0
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -66,8 +71,7 @@ class ValkeyServer:
                 return
             # After a kill, children of the old server may still be on their way out.
             time.sleep(0.2 * attempt)
-        tail = "\n".join(self._log.read_text(errors="replace").splitlines()[-15:])
-        raise RunnerError(f"Valkey did not start. Its log ends:\n{tail}")
+        raise RunnerError(f"Valkey did not start. Its log ends:\n{self._log_tail()}")
 
     def stop(self, *, immediate: bool = False) -> None:
         """Stop the server; `immediate` when the data is about to be deleted."""
@@ -120,7 +124,7 @@ class ValkeyServer:
 
     def _launch(self) -> bool:
         configuration = self._write_configuration()
-        with self._log.open("ab") as log:
+        with self.log.open("ab") as log:
             process = spawn(
                 [str(self._program), str(configuration)],
                 env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC"},
@@ -136,13 +140,16 @@ class ValkeyServer:
                 return True
             if time.monotonic() > end:
                 stop(process, number=signal.SIGTERM, grace_seconds=2.0)
-                return False
+                raise RunnerError(f"Valkey did not answer. Its log ends:\n{self._log_tail()}")
             time.sleep(POLL_SECONDS)
         return False
 
+    def _log_tail(self) -> str:
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-15:])
+
     def _answer(self, port: int, command: bytes) -> bytes | None:
         """Return the answer to `command`, None when no server of ours is there."""
-        request = b"AUTH " + self._password.encode() + b"\r\n" + command + b"\r\n"
+        request = _request(b"AUTH", self._password.encode()) + _request(command)
         try:
             with socket.create_connection((LOOPBACK, port), timeout=1.0) as connection:
                 connection.sendall(request)

