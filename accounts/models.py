@@ -7,6 +7,7 @@ from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
 from django.db import models
 from django.db.models.functions import Lower
+from oauth2_provider.models import AbstractApplication, ApplicationManager
 
 from accounts.roles import Role
 from core.ids import new_id
@@ -180,3 +181,55 @@ class Membership(BaseModel):
                 name="membership_open_once",
             ),
         ]
+
+
+class OAuthClient(AbstractApplication):
+    """A program that asks for tokens: our app, another's app, a laboratory, a staff tool.
+
+    `kind` decides which scopes it may ever ask for. Secrets are stored hashed.
+    """
+
+    class Kind(models.TextChoices):
+        MOBILE = "mobile", "Our own app on a phone"
+        THIRD_PARTY = "third-party", "Another maker's app"
+        LABORATORY = "laboratory", "A laboratory's system"
+        STAFF_TOOL = "staff-tool", "A tool of the staff"
+
+    kind = models.CharField(max_length=12, choices=Kind.choices)
+    is_active = models.BooleanField(default=True)
+
+    objects = ApplicationManager()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(
+                    kind="laboratory",
+                    authorization_grant_type="client-credentials",
+                    client_type="confidential",
+                )
+                | (
+                    ~models.Q(kind="laboratory")
+                    & models.Q(authorization_grant_type="authorization-code", client_type="public")
+                ),
+                name="oauth_client_kind_decides_grant",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(skip_authorization=False),
+                name="oauth_client_always_asks_consent",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(hash_client_secret=True),
+                name="oauth_client_secret_hashed",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name or self.client_id
+
+    def natural_key(self) -> tuple[str]:
+        return (self.client_id,)
+
+    def is_usable(self, request: Any) -> bool:
+        """Asked by the toolkit before a token is issued or honoured."""
+        return self.is_active

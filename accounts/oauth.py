@@ -4,6 +4,7 @@ from typing import Any
 
 from oauth2_provider.scopes import BaseScopes
 
+from accounts.models import OAuthClient
 from accounts.scopes import LAB_SUBMIT, SCOPE_WORDS, STAFF, Scope
 
 
@@ -16,9 +17,12 @@ class Scopes(BaseScopes):
     def get_available_scopes(
         self, application: Any = None, request: Any = None, *args: Any, **kwargs: Any
     ) -> list[str]:
-        if application is not None and application.authorization_grant_type == "client-credentials":
+        kind = getattr(application, "kind", None)
+        if kind == OAuthClient.Kind.LABORATORY:
             return [LAB_SUBMIT]
-        return [*(str(scope) for scope in Scope), STAFF]
+        if kind == OAuthClient.Kind.STAFF_TOOL:
+            return [STAFF]
+        return [str(scope) for scope in Scope]
 
     def get_default_scopes(
         self, application: Any = None, request: Any = None, *args: Any, **kwargs: Any

@@ -38,7 +38,11 @@ def grant_run_time_role(*, using: str) -> None:
         cursor.execute(f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO {role}")
         cursor.execute(f"REVOKE ALL ON TABLE django_migrations FROM {role}")
         cursor.execute(f"GRANT SELECT ON TABLE django_migrations TO {role}")
+        # After `migrate <app>` the tables of the other apps may not be there yet.
+        existing = set(connection.introspection.table_names(cursor))
         for table in append_only_tables():
+            if table not in existing:
+                continue
             cursor.execute(f"REVOKE UPDATE, DELETE, TRUNCATE ON {quote(table)} FROM {role}")
 
 

@@ -1,7 +1,7 @@
 """Tests: the same engines, throw-away data. Never reads an .env file."""
 
 from portal.settings.base import *  # noqa: F403
-from portal.settings.base import DATABASES, OWNER_DATABASE
+from portal.settings.base import DATABASES, OAUTH2_PROVIDER, OWNER_DATABASE
 from portal.settings.logging import configure
 
 DEMO_ALLOWED = True
@@ -17,3 +17,7 @@ PASSWORD_HASHERS = ["tests.hashers.CheapArgon2PasswordHasher"]
 # Static files straight from the apps: nothing is collected for a test run.
 WHITENOISE_AUTOREFRESH = True
 WHITENOISE_USE_FINDERS = True
+OAUTH2_PROVIDER = {
+    **OAUTH2_PROVIDER,
+    "ALLOWED_REDIRECT_URI_SCHEMES": ["http", "https", "org.linden.portal"],
+}

@@ -1,0 +1,100 @@
+"""The first page of the staff site: how much work is due, and whether notices go out."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db.models import Count, Min, Q
+from django.http import HttpRequest
+from django.urls import NoReverseMatch, reverse
+
+from core.areas import Area
+from core.clock import utc_now
+from notifications.models import Notification
+from patients.viewer import Viewer
+from worklist.models import WorkItem
+
+UNMATCHED = "intake.unmatched"
+# A planned notice that is this late means that nobody sends.
+LATE_NOTICE = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One number of the page; `alarming` ones are shown in colour and in words."""
+
+    title: str
+    value: str
+    note: str
+    alarming: bool
+    href: str = ""
+
+
+def due_work(viewer: Viewer, *, now: datetime) -> list[Figure]:
+    """Return what the viewer's areas let her count; row security limits the rows."""
+    figures: list[Figure] = []
+    if viewer.may(Area.WORKLIST) or viewer.may(Area.INTAKE):
+        figures += _open_items(now=now)
+    if viewer.may(Area.NOTIFICATIONS):
+        figures.append(_oldest_unsent(now=now))
+    return figures
+
+
+def _open_items(*, now: datetime) -> list[Figure]:
+    counts = WorkItem.objects.filter(closed_at__isnull=True).aggregate(
+        overdue=Count("id", filter=Q(due_at__lt=now, acknowledged_at__isnull=True)),
+        soon=Count("id", filter=Q(due_at__gte=now, due_at__lt=now + timedelta(hours=24))),
+        unmatched=Count("id", filter=Q(concern=UNMATCHED)),
+    )
+    link = _list_of(WorkItem)
+    return [
+        Figure(
+            "Overdue, nobody has taken it",
+            str(counts["overdue"]),
+            "Past the due time and not acknowledged.",
+            counts["overdue"] > 0,
+            link,
+        ),
+        Figure(
+            "Due in the next 24 hours",
+            str(counts["soon"]),
+            "Open items by due time.",
+            False,
+            link,
+        ),
+        Figure(
+            "Results nobody could be matched to",
+            str(counts["unmatched"]),
+            "Kept in the queue; they are in no record yet.",
+            counts["unmatched"] > 0,
+            link,
+        ),
+    ]
+
+
+def _oldest_unsent(*, now: datetime) -> Figure:
+    oldest = Notification.objects.filter(
+        state__in=[Notification.State.PLANNED, Notification.State.CLAIMED], send_after__lte=now
+    ).aggregate(oldest=Min("send_after"))["oldest"]
+    late = timedelta(0) if oldest is None else now - oldest
+    minutes = int(late.total_seconds() // 60)
+    return Figure(
+        "Oldest notice not sent yet",
+        "none waiting" if oldest is None else f"{minutes} min",
+        "Notices whose time has come; more than 5 minutes means sending has stopped.",
+        late > LATE_NOTICE,
+        _list_of(Notification),
+    )
+
+
+def _list_of(model: type[WorkItem] | type[Notification]) -> str:
+    try:
+        return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
+    except NoReverseMatch:
+        return ""
+
+
+def callback(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
+    """Add the figures to the page; called by the theme."""
+    context["figures"] = due_work(request.viewer, now=utc_now())  # type: ignore[attr-defined]
+    return context
