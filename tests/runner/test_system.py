@@ -16,6 +16,7 @@ import pytest
 
 from runner.places import CHECKOUT
 from runner.ports import LOOPBACK, accepts
+from runner.servers import Servers
 from runner.state import read_run_file
 from runner.up import ENVIRONMENT_FILE
 
@@ -110,6 +111,19 @@ def start(reachable: Path, bare_environment: dict[str, str]) -> Iterator[Callabl
             running.stop()
 
 
+@pytest.fixture
+def given(servers: Servers, admin_url: str) -> Callable[[str], dict[str, str]]:
+    """Name a database of its own on servers that run already: such a start makes no cluster."""
+
+    def environment(database: str) -> dict[str, str]:
+        return {
+            "DATABASE_URL": f"{admin_url.rpartition('/')[0]}/{database}",
+            "REDIS_URL": servers.environment["REDIS_URL"],
+        }
+
+    return environment
+
+
 def test_first_start_second_start_and_an_orderly_end(start: Callable[..., Running]) -> None:
     first = start()
     described = first.ready()
@@ -176,12 +190,15 @@ def test_programs_and_servers_that_end_are_started_again(start: Callable[..., Ru
     assert running.process.poll() is None
 
 
-def test_two_checkouts_run_side_by_side_and_one_only_once(start: Callable[..., Running]) -> None:
-    one, other = start("one"), start("other")
+def test_two_checkouts_run_side_by_side_and_one_only_once(
+    start: Callable[..., Running], given: Callable[[str], dict[str, str]]
+) -> None:
+    one, other = start("one", **given("one")), start("other", **given("other"))
     first, second = one.ready(), other.ready()
     assert first["web"] != second["web"]
     assert first["mllp"] != second["mllp"]
-    again = start("one")
+    assert set(first["pids"]) == {"runner", "web", "worker", "mllp"}, "given servers are not ours"
+    again = start("one", **given("one"))
     assert again.process.wait(PATIENCE_SECONDS) == 1
     assert "already runs" in again.printed()
     assert first["web"] in again.printed()
@@ -189,17 +206,21 @@ def test_two_checkouts_run_side_by_side_and_one_only_once(start: Callable[..., R
     assert read_run_file(one.var) == first, "the refused one changed nothing"
 
 
-def test_a_step_that_fails_is_shown_and_everything_stops(start: Callable[..., Running]) -> None:
-    running = start(TINY_STEP_FAILS="1")
+def test_a_step_that_fails_is_shown_and_tried_again(
+    start: Callable[..., Running], given: Callable[[str], dict[str, str]]
+) -> None:
+    running = start(TINY_STEP_FAILS="1", **given("step"))
     assert running.process.wait(PATIENCE_SECONDS) == 1
     assert "prepare failed" in running.printed()
     assert "only for the log" in running.printed(), "the reason is shown"
     assert not (running.var / "run.json").exists()
-    assert start().ready(), "a failed step is tried again"
+    assert start(**given("step")).ready()
 
 
-def test_a_program_that_never_comes_up_is_named(start: Callable[..., Running]) -> None:
-    running = start(TINY_MLLP_FAILS="1")
+def test_a_program_that_never_comes_up_is_named(
+    start: Callable[..., Running], given: Callable[[str], dict[str, str]]
+) -> None:
+    running = start(TINY_MLLP_FAILS="1", **given("mllp"))
     assert running.process.wait(PATIENCE_SECONDS) == 1
     assert "mllp did not come up" in running.printed()
     assert "port is on holiday" in running.printed()
