@@ -113,7 +113,8 @@ def more_serious(a: PortalState, b: PortalState, concern: Concern = "both") -> P
 
     Equally serious and the same direction or one without direction: the one that names
     a side. Equally serious and opposite: the side of `concern`; when both sides matter
-    alike, the state without a side (ABNORMAL or CRITICAL), because one of the two is wrong.
+    alike, the state without a side, because one of the two is wrong. That is ABNORMAL for
+    LOW against HIGH and CRITICAL for anything stronger.
     """
     if SEVERITY[a] != SEVERITY[b]:
         return a if SEVERITY[a] > SEVERITY[b] else b
@@ -126,7 +127,7 @@ def more_serious(a: PortalState, b: PortalState, concern: Concern = "both") -> P
     for state in (a, b):
         if direction_of(state) == concern:
             return state
-    return _S.CRITICAL if a in CRITICAL_STATES else _S.ABNORMAL
+    return _S.CRITICAL if SEVERITY[a] > SEVERITY[_S.ABNORMAL] else _S.ABNORMAL
 
 
 _TIERS: Mapping[PortalState, Tier] = MappingProxyType(

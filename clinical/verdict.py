@@ -28,6 +28,7 @@ from clinical.plausibility import check_size
 from clinical.reference_ranges import RangeFault, RangeProblem, ReferenceRange
 from clinical.result_status import Handling, result_status
 from clinical.states import (
+    CRITICAL_STATES,
     RULE_VERSION,
     Concern,
     PortalState,
@@ -164,9 +165,13 @@ def _verdict(
     chosen: _Computed, computed: _Computed, flags: FlagReading, concern: Concern, *, compared: bool
 ) -> Verdict:
     discrepancy = compared and _contradicts(flags.state, computed.state)
-    flag_critical = ReviewCode.CRITICAL_FLAG in flags.review or (
-        flags.state is PortalState.OFF_SCALE_HIGH
-        and ReviewCode.OFF_SCALE_UNCONFIGURED in flags.review
+    flag_critical = (
+        ReviewCode.CRITICAL_FLAG in flags.review
+        or chosen.state in CRITICAL_STATES
+        or (
+            flags.state is PortalState.OFF_SCALE_HIGH
+            and ReviewCode.OFF_SCALE_UNCONFIGURED in flags.review
+        )
     )
     review = list(chosen.review)
     if compared:

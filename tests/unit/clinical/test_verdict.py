@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from clinical.flags import FLAG_STATES, SenderOptions
 from clinical.intervals import Position
+from clinical.reference_data import rows
 from clinical.reference_ranges import (
     RangeFault,
     RangeProblem,
@@ -116,6 +117,12 @@ def test_a_critical_flag_of_an_invalid_test_hides_the_value_but_alarms_staff_by_
     verdict = judge(result("55", flags=["HH", "QCF"]))
     assert verdict.state is PortalState.INVALID
     assert ReviewCode.CRITICAL_FLAG in verdict.needs_review
+    assert verdict.staff_critical
+
+
+def test_strong_flags_of_opposite_sides_are_critical_for_staff_too():
+    verdict = judge(result("9", analyte="calcium_total", unit="mg/dL", flags=["LU", "HU"]))
+    assert verdict.state is PortalState.CRITICAL
     assert verdict.staff_critical
 
 
@@ -259,7 +266,7 @@ RANGES = st.one_of(
     st.text(max_size=10),
 )
 UNITS = st.sampled_from(["", "U/L", "mg/dL", "g/dL", "mmol/L", "umol/L", "g/L", "%", "K/uL", "x"])
-FLAG_CODES = ["", *"N L H LL HH LU HU A AA < > null U D W B IND POS NEG S QCF HM EX ZZ".split()]
+FLAG_CODES = ["", "ZZ", *(row["code"] for row in rows("interpretation_codes"))]
 FLAGS = st.lists(st.sampled_from(FLAG_CODES), max_size=2)
 STATUSES = st.sampled_from(["F", "C", "A", "P", "R", "X", "D", "W", "I", "N", "", "?"])
 CONFIGURED_RANGES = st.one_of(
@@ -313,7 +320,15 @@ def test_state_is_never_less_serious_than_flag_or_comparison(given_result):
     said = [verdict.computed_state]
     if verdict.flag_state is not None:
         said.append(verdict.flag_state)
-    assert SEVERITY[verdict.state] == max(SEVERITY[state] for state in said)
+    assert SEVERITY[verdict.state] >= max(SEVERITY[state] for state in said)
+
+
+@MODERATE
+@given(results())
+def test_a_critical_state_is_always_a_task_for_staff(given_result):
+    verdict = judge(given_result)
+    if verdict.tier is Tier.URGENT and verdict.flag_state is not PortalState.OFF_SCALE_HIGH:
+        assert verdict.staff_critical
 
 
 @MODERATE

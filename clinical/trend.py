@@ -1,0 +1,241 @@
+"""Which results of one analyte may share a line, and what changed since the last one.
+
+Public: `build_series(...) -> Series`, `TrendPoint`, `PlottedPoint`, `Excluded`,
+`ExclusionReason`, `Marker`, `Change`, `reference_change_percent(...)`, `getting_worse(...)`.
+
+Patients see the line and "up" or "down" since last time. Whether a change is more than
+noise, and whether it is for the worse, is for staff.
+
+Source: RCV = 2.77 x sqrt(CVa^2 + CVi^2), two-sided 95 % (PMID 7829892); data/rcv.csv.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+
+from clinical.analytes import Analyte, Sex
+from clinical.reference_data import rows
+from clinical.states import PortalState, direction_of
+from clinical.units import Unit, convert
+from clinical.values import ObservedValue, ValueKind
+
+
+class Marker(StrEnum):
+    """How to draw a point. Open: the true value lies beyond it."""
+
+    CLOSED = "closed"
+    OPEN_BELOW = "open_below"
+    OPEN_ABOVE = "open_above"
+
+
+class ExclusionReason(StrEnum):
+    """Why a result is not drawn."""
+
+    NOT_FINAL = "not_final"
+    NOT_NUMERIC = "not_numeric"
+    NOT_COMPARABLE = "not_comparable"
+    UNIT_OTHER_FAMILY = "unit_other_family"
+
+
+@dataclass(frozen=True, slots=True)
+class TrendPoint:
+    """The current version of one result, any order.
+
+    `final`: OBX-11 is final, corrected or amended. `comparable` and `state` are those of
+    its verdict. `method_family` is that of its LOINC code.
+    """
+
+    result_id: str
+    at: datetime
+    value: ObservedValue
+    unit: Unit | None
+    method_family: str
+    state: PortalState
+    final: bool
+    comparable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PlottedPoint:
+    """A point of the chart, in the unit of the series."""
+
+    result_id: str
+    at: datetime
+    number: Decimal
+    marker: Marker
+    state: PortalState
+
+
+@dataclass(frozen=True, slots=True)
+class Excluded:
+    """A result that is listed below the chart with the reason."""
+
+    result_id: str
+    reason: ExclusionReason
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Points of one method family, oldest first. Only closed points are joined."""
+
+    method_family: str
+    points: tuple[PlottedPoint, ...]
+
+    @property
+    def joined(self) -> tuple[PlottedPoint, ...]:
+        """Return the points that a line may run through."""
+        return tuple(p for p in self.points if p.marker is Marker.CLOSED)
+
+
+class Direction(StrEnum):
+    """Which way a number went."""
+
+    UP = "up"
+    DOWN = "down"
+    SAME = "same"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """The latest number against the one before, on one line.
+
+    `percent` of the earlier number, unrounded; None when that was zero. `beyond_noise`
+    None = no figure for normal variation is known.
+    """
+
+    direction: Direction
+    percent: Decimal | None
+    beyond_noise: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """Everything a chart of one analyte needs."""
+
+    analyte_key: str
+    unit: Unit | None
+    lines: tuple[Line, ...]
+    excluded: tuple[Excluded, ...]
+    change: Change | None
+    getting_worse: bool
+
+
+def build_series(
+    analyte: Analyte, points: Sequence[TrendPoint], *, sex: Sex | None = None
+) -> Series:
+    """Return the lines of one analyte, in the unit of its latest usable result.
+
+    The same result twice at one instant stays twice; order is time, then result id.
+    """
+    ordered = sorted(points, key=lambda p: (p.at, p.result_id))
+    reasons = {p.result_id: _unusable(p) for p in ordered}
+    usable = [p for p in ordered if reasons[p.result_id] is None]
+    unit = usable[-1].unit if usable else None
+    lines: dict[str, list[PlottedPoint]] = {}
+    excluded: list[Excluded] = []
+    for point in ordered:
+        reason = reasons[point.result_id]
+        plotted = None if reason is not None or unit is None else _plot(point, unit, analyte)
+        if plotted is None:
+            excluded.append(Excluded(point.result_id, reason or ExclusionReason.UNIT_OTHER_FAMILY))
+        else:
+            lines.setdefault(point.method_family, []).append(plotted)
+    made = tuple(Line(family, tuple(of_family)) for family, of_family in lines.items())
+    newest = usable[-1].method_family if usable else None
+    latest = next((line for line in made if line.method_family == newest), None)
+    rcv = reference_change_percent(analyte.key, sex)
+    return Series(
+        analyte_key=analyte.key,
+        unit=unit,
+        lines=made,
+        excluded=tuple(excluded),
+        change=None if latest is None else change_since_last(latest, rcv),
+        getting_worse=latest is not None and getting_worse(latest, analyte, rcv),
+    )
+
+
+def _unusable(point: TrendPoint) -> ExclusionReason | None:
+    if not point.final:
+        return ExclusionReason.NOT_FINAL
+    if point.value.interval is None or point.value.kind is ValueKind.RANGE:
+        return ExclusionReason.NOT_NUMERIC
+    if not point.comparable or point.unit is None:
+        return ExclusionReason.NOT_COMPARABLE
+    return None
+
+
+def _plot(point: TrendPoint, unit: Unit, analyte: Analyte) -> PlottedPoint | None:
+    number = point.value.number if point.value.limit is None else point.value.limit
+    if number is None or point.unit is None or not _exact(point.unit, unit):
+        return None
+    converted = convert(number, point.unit, unit, analyte)
+    if converted is None:
+        return None
+    marker = Marker.CLOSED
+    if point.value.comparator is not None:
+        below = point.value.comparator in ("<", "<=")
+        marker = Marker.OPEN_BELOW if below else Marker.OPEN_ABOVE
+    return PlottedPoint(point.result_id, point.at, converted, marker, point.state)
+
+
+def _exact(a: Unit, b: Unit) -> bool:
+    """Say whether conversion is exact: one family, or equivalents and molar units."""
+    families = {a.dimension, b.dimension}
+    return len(families) == 1 or families == {"equivalents", "molar_concentration"}
+
+
+def reference_change_percent(analyte_key: str, sex: Sex | None) -> Decimal | None:
+    """Return the change in percent that is more than noise, None when no figure is known.
+
+    Where the figure depends on sex and the sex is not known, the larger one.
+    """
+    found = [
+        Decimal(row["rcv_percent"])
+        for row in rows("rcv")
+        if row["analyte_key"] == analyte_key and (sex is None or row["sex"] in ("", sex))
+    ]
+    return max(found, default=None)
+
+
+def change_since_last(line: Line, rcv_percent: Decimal | None) -> Change | None:
+    """Return the change between the last two points, None when one of them is open."""
+    if len(line.points) < 2 or any(p.marker is not Marker.CLOSED for p in line.points[-2:]):
+        return None
+    return _change(line.points[-2].number, line.points[-1].number, rcv_percent)
+
+
+def _change(before: Decimal, now: Decimal, rcv_percent: Decimal | None) -> Change:
+    direction = Direction.SAME
+    if now != before:
+        direction = Direction.UP if now > before else Direction.DOWN
+    percent = None if before == 0 else (now - before) / abs(before) * 100
+    if percent is None or rcv_percent is None:
+        return Change(direction, percent, None)
+    return Change(direction, percent, abs(percent) > rcv_percent)
+
+
+def getting_worse(line: Line, analyte: Analyte, rcv_percent: Decimal | None) -> bool:
+    """Say whether staff should see a mark: a real change the wrong way.
+
+    Needs a change in the direction of concern, beyond noise, that either leaves the range
+    on that side or is the second in a row.
+    """
+    change = change_since_last(line, rcv_percent)
+    if change is None or not change.beyond_noise:
+        return False
+    side = "high" if change.direction is Direction.UP else "low"
+    if analyte.concern not in (side, "both"):
+        return False
+    before, now = line.points[-2], line.points[-1]
+    if direction_of(now.state) == side and direction_of(before.state) != side:
+        return True
+    return _second_in_a_row(line, change.direction)
+
+
+def _second_in_a_row(line: Line, direction: Direction) -> bool:
+    if len(line.points) < 3 or line.points[-3].marker is not Marker.CLOSED:
+        return False
+    earlier = _change(line.points[-3].number, line.points[-2].number, None)
+    return earlier.direction is direction
