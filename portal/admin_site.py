@@ -73,9 +73,9 @@ class LindenAdminSite(UnfoldAdminSite):
         """
         if admin_class is None or not issubclass(admin_class, RoleModelAdmin):
             models = model_or_iterable if isinstance(model_or_iterable, Iterable) else None
-            for model in models or [model_or_iterable]:
-                if model.__module__.partition(".")[0] in OWN_APPS:
-                    raise ImproperlyConfigured(f"{model.__name__}: use RoleModelAdmin")
+            for page in [admin_class] if admin_class else (models or [model_or_iterable]):
+                if page.__module__.partition(".")[0] in OWN_APPS:
+                    raise ImproperlyConfigured(f"{page.__name__}: use RoleModelAdmin")
             return
         super().register(model_or_iterable, admin_class, **options)
 

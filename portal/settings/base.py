@@ -31,7 +31,7 @@ INSTALLED_APPS = [
     "symptoms",
     "education",
     "portal.apps.PortalConfig",
-    "unfold",
+    "unfold.apps.BasicAppConfig",
     "unfold.contrib.filters",
     "portal.apps.LindenAdminConfig",
     "django.contrib.auth",
