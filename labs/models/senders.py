@@ -47,6 +47,9 @@ class SendingLaboratory(BaseModel):
         help_text="whose patient numbers it may use; empty = all",
     )
     off_scale_means_panic = models.BooleanField(null=True, blank=True)
+    is_gateway = models.BooleanField(
+        default=False, help_text="an interface engine: sends under names that nobody registered"
+    )
     reuses_control_ids = models.BooleanField(default=False)
     shows_preliminary = models.BooleanField(
         default=False, help_text="patients see its early results"
