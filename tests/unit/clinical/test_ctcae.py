@@ -151,7 +151,8 @@ def test_version_6_alp_needs_a_baseline():
 
 def test_creatinine_baseline_half_has_no_upper_bound():
     term = "Creatinine increased"
-    assert grades("creatinine", "5.0", "mg/dL", "0.5", "1.1", "0.7")[term].grade == 3
+    assert grades("creatinine", "2.8", "mg/dL", "0.3", "1.1", "0.4")[term].grade == 3
+    assert grades("creatinine", "1.2", "mg/dL", "0.3", "1.1", "0.4")[term].grade == 2
 
 
 def test_creatinine_grades_by_baseline_when_the_limit_is_missing():
