@@ -1,11 +1,11 @@
 """The time object of the API: an instant, where it is local, and the words for it."""
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TypedDict
 from zoneinfo import ZoneInfo
 
-from django.utils import translation
-from django.utils.formats import date_format
+from django.utils import dates, translation
 
 
 class TimeObject(TypedDict):
@@ -14,6 +14,15 @@ class TimeObject(TypedDict):
     local: str
     weekday: str
     text: str
+
+
+@lru_cache(maxsize=16)
+def _names(language: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the weekday (Monday first) and month names of a language."""
+    with translation.override(language):
+        weekdays = tuple(str(dates.WEEKDAYS[day]) for day in range(7))
+        months = tuple(str(dates.MONTHS[month]) for month in range(1, 13))
+    return weekdays, months
 
 
 def time_object(instant: datetime, zone: str, language: str = "en") -> TimeObject:
@@ -27,17 +36,17 @@ def time_object(instant: datetime, zone: str, language: str = "en") -> TimeObjec
         raise ValueError("an instant must carry its offset")
     utc = instant.astimezone(UTC)
     local = utc.astimezone(ZoneInfo(zone))
-    with translation.override(language):
-        weekday = str(date_format(local, "l"))
-        text = f"{date_format(local, 'l, j F Y, H:i')} {local.tzname()}"
+    weekdays, months = _names(language)
+    weekday = weekdays[local.weekday()]
+    clock = f"{local.hour:02}:{local.minute:02}"
+    fraction = f".{utc.microsecond // 1000:03}" if utc.microsecond >= 1000 else ""
     return {
-        "instant": utc.isoformat(timespec="milliseconds")
-        .replace("+00:00", "Z")
-        .replace(".000", ""),
+        "instant": f"{utc:%Y-%m-%dT%H:%M:%S}{fraction}Z",
         "zone": zone,
-        "local": local.strftime("%Y-%m-%dT%H:%M"),
+        "local": f"{local.year:04}-{local.month:02}-{local.day:02}T{clock}",
         "weekday": weekday,
-        "text": text,
+        "text": f"{weekday}, {local.day} {months[local.month - 1]} {local.year}, {clock} "
+        f"{local.tzname()}",
     }
 
 

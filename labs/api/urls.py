@@ -1,5 +1,19 @@
-"""API addresses of this app, under /api/v1/."""
+"""API addresses of laboratory results, under /api/v1/."""
 
-from django.urls import URLPattern, URLResolver
+from django.urls import path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from labs.api import views
+
+PATIENT = "patients/<str:patient_ref>/"
+
+urlpatterns = [
+    path(f"{PATIENT}reports", views.ReportListView.as_view()),
+    path(f"{PATIENT}reports/<uuid:report_id>", views.ReportView.as_view()),
+    path(f"{PATIENT}results", views.ResultListView.as_view()),
+    path(f"{PATIENT}analytes", views.AnalyteListView.as_view()),
+    path(f"{PATIENT}analytes/<slug:analyte_key>/trend", views.TrendView.as_view()),
+    path(
+        f"{PATIENT}analytes/<slug:analyte_key>/trend.<str:format>",
+        views.TrendPictureView.as_view(),
+    ),
+]

@@ -1,0 +1,187 @@
+"""How results look to a phone: plain dicts, in her words, from the rows of the selectors."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from functools import lru_cache
+from typing import Any
+
+from clinical.analytes import Analyte, by_key
+from clinical.patient_text import RESULT_NOTE, Contact, PatientText, text_for
+from clinical.states import PortalState, patient_label
+from core.links import Link, LinkRequest, links_for
+from core.timeobject import TimeObject, time_object
+from patients.care_frame import CareFrame
+from patients.viewer import Viewer
+
+
+@lru_cache(maxsize=256)
+def _analyte(key: str) -> Analyte | None:
+    try:
+        return by_key(key) if key else None
+    except KeyError:
+        return None
+
+
+def plain(number: Decimal | None) -> str | None:
+    """Return a laboratory number without exponent, or None."""
+    return None if number is None else format(number, "f")
+
+
+@dataclass
+class Page:
+    """What all results of one answer share: the reader, whom to call, links, warnings."""
+
+    viewer: Viewer
+    frame: CareFrame
+    warnings: list[str] = field(default_factory=list)
+    _texts: dict[str, PatientText] = field(default_factory=dict)
+    _links: dict[LinkRequest, list[Link]] = field(default_factory=dict)
+
+    def load_links(self, rows: Iterable[dict[str, Any]]) -> None:
+        """Ask once for the links of all rows."""
+        wanted = {LinkRequest(row["loinc"], row["state"]) for row in rows if row["loinc"]}
+        found, warnings = links_for(tuple(wanted), self.frame, self.viewer.language)
+        self._links = found
+        self.warnings.extend(warnings)
+
+    def text(self, state: str) -> PatientText:
+        """Return the words of a state, with the phones of her clinic."""
+        if state not in self._texts:
+            frame = self.frame
+            contact = Contact(
+                phone=frame.phone_day or "your clinic",
+                hours=frame.hours_text or "opening hours",
+                phone_24h=frame.phone_24h or frame.phone_day or "your local emergency number",
+            )
+            self._texts[state] = text_for(PortalState(state)).filled(contact)
+        return self._texts[state]
+
+    def time(self, instant: datetime | None) -> TimeObject | None:
+        if instant is None:
+            return None
+        return time_object(instant, self.viewer.zone, self.viewer.language)
+
+    def links(self, row: dict[str, Any]) -> list[dict[str, str]]:
+        return [
+            {
+                "topic": link.topic,
+                "title": link.title,
+                "href": link.href,
+                "language": link.language,
+            }
+            for link in self._links.get(LinkRequest(row["loinc"], row["state"]), ())
+        ]
+
+
+def result_json(row: dict[str, Any], page: Page) -> dict[str, Any]:
+    """Return one result as the API shows it."""
+    analyte = _analyte(row["analyte_key"])
+    state = row["state"]
+    words = page.text(state)
+    exact = row["value_low"] is not None and row["value_low"] == row["value_high"]
+    return {
+        "id": row["id"],
+        "report_id": row["report_id"],
+        "version": row["version"],
+        "analyte": row["analyte_key"] or None,
+        "loinc": row["loinc"] or None,
+        "name": row["display_name"],
+        "plain_name": analyte.plain_name if analyte else row["display_name"],
+        "what": analyte.plain_what if analyte else "",
+        "value": {
+            "text": row["value_text"],
+            "number": plain(row["value_low"]) if exact else None,
+            "comparator": row["comparator"] or None,
+            "unit": row["unit_text"] or None,
+            "ucum": row["unit_ucum"] or None,
+        },
+        "range": _range(row),
+        "state": state,
+        "tier": row["tier"],
+        "label": patient_label(PortalState(state)),
+        "reason": row["reason"],
+        "meaning": words.meaning,
+        "what_to_do": words.what_to_do,
+        "rule": {"id": row["rule_id"], "version": row["rule_version"], "basis": row["basis"]},
+        "flags": row["flags"],
+        "status": row["status"],
+        "change": _change(row, page),
+        "was": _was(row, page),
+        "collected": page.time(row["effective_at"]),
+        "resulted": page.time(row["issued_at"]),
+        "released": page.time(row["visible_from"]),
+        "lab_comment": row["lab_comment"],
+        "worked_out": _worked_out(row),
+        "links": page.links(row),
+    }
+
+
+def _range(row: dict[str, Any]) -> dict[str, Any] | None:
+    if not row["range_text"] and row["range_used_low"] is None and row["range_used_high"] is None:
+        return None
+    return {
+        "text": row["range_text"],
+        "low": plain(row["range_used_low"]),
+        "high": plain(row["range_used_high"]),
+    }
+
+
+def _instant(stored: str) -> datetime:
+    return datetime.fromisoformat(stored)
+
+
+def _change(row: dict[str, Any], page: Page) -> dict[str, Any] | None:
+    """Return how the number moved since last time: a direction, never a verdict."""
+    previous = row["previous"]
+    if not previous or row["comparator"] or row["value_kind"] != "numeric":
+        return None
+    before, after = Decimal(str(previous["value"])), row["value_low"]
+    direction = "same" if after == before else "up" if after > before else "down"
+    return {
+        "direction": direction,
+        "from": plain(before),
+        "at": page.time(_instant(previous["at"])),
+    }
+
+
+def _was(row: dict[str, Any], page: Page) -> dict[str, Any] | None:
+    was = row["was"]
+    if not was:
+        return None
+    return {
+        "text": was["value"],
+        "unit": was["unit"] or None,
+        "at": page.time(_instant(was["filed"])),
+    }
+
+
+def _worked_out(row: dict[str, Any]) -> dict[str, Any] | None:
+    if row["origin"] != "derived":
+        return None
+    return {
+        "method": row["derived_method"],
+        "from": row["derived_from"],
+        "label": "Worked out from calcium and albumin. Not a lab measurement.",
+    }
+
+
+def report_json(row: dict[str, Any], page: Page) -> dict[str, Any]:
+    """Return the frame of one report."""
+    return {
+        "id": row["id"],
+        "name": row["name"],
+        "loinc": row["loinc"] or None,
+        "laboratory": row["laboratory__name"],
+        "category": row["category"] or None,
+        "status": row["status"],
+        "version": row["version"],
+        "corrected": row["corrected"],
+        "collected": page.time(row["effective_at"]),
+        "resulted": page.time(row["resulted_at"]),
+        "released": page.time(row["visible_from"]),
+    }
+
+
+NOTE = RESULT_NOTE

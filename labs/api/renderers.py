@@ -1,0 +1,24 @@
+"""Pictures out; a problem in their place stays JSON."""
+
+from typing import Any
+
+from core.api.renderers import JSONRenderer
+
+
+class _PictureRenderer(JSONRenderer):
+    def render(
+        self, data: Any, accepted_media_type: str | None = None, renderer_context: Any = None
+    ) -> bytes:
+        if isinstance(data, bytes):
+            return data
+        return super().render(data, accepted_media_type, renderer_context)
+
+
+class SvgRenderer(_PictureRenderer):
+    media_type = "image/svg+xml"
+    format = "svg"
+
+
+class PngRenderer(_PictureRenderer):
+    media_type = "image/png"
+    format = "png"

@@ -1,0 +1,173 @@
+"""Shapes of the laboratory answers, for the OpenAPI document."""
+
+from rest_framework import serializers
+
+from clinical.states import PortalState, Tier
+from core.api.serializers import ListFrame, Section, TimeObject
+
+
+class ResultValue(serializers.Serializer):
+    text = serializers.CharField(help_text="As the laboratory wrote it.")
+    number = serializers.CharField(
+        allow_null=True, help_text="Decimal; null unless a plain number."
+    )
+    comparator = serializers.CharField(allow_null=True)
+    unit = serializers.CharField(allow_null=True)
+    ucum = serializers.CharField(allow_null=True)
+
+
+class ResultRange(serializers.Serializer):
+    text = serializers.CharField()
+    low = serializers.CharField(allow_null=True)
+    high = serializers.CharField(allow_null=True)
+
+
+class Rule(serializers.Serializer):
+    id = serializers.CharField()
+    version = serializers.CharField()
+    basis = serializers.CharField()
+
+
+class Change(serializers.Serializer):
+    direction = serializers.ChoiceField(["up", "down", "same"])
+    at = TimeObject()
+
+    def get_fields(self) -> dict[str, serializers.Field]:
+        # `from` is a keyword of Python.
+        return {**super().get_fields(), "from": serializers.CharField()}
+
+
+class Was(serializers.Serializer):
+    text = serializers.CharField()
+    unit = serializers.CharField(allow_null=True)
+    at = TimeObject()
+
+
+class WorkedOut(serializers.Serializer):
+    method = serializers.CharField()
+    label = serializers.CharField()
+
+    def get_fields(self) -> dict[str, serializers.Field]:
+        return {
+            **super().get_fields(),
+            "from": serializers.ListField(child=serializers.UUIDField()),
+        }
+
+
+class ReadingLink(serializers.Serializer):
+    topic = serializers.CharField()
+    title = serializers.CharField()
+    href = serializers.CharField()
+    language = serializers.CharField()
+
+
+class Result(serializers.Serializer):
+    id = serializers.UUIDField()
+    report_id = serializers.UUIDField()
+    version = serializers.IntegerField()
+    analyte = serializers.CharField(allow_null=True)
+    loinc = serializers.CharField(allow_null=True)
+    name = serializers.CharField()
+    plain_name = serializers.CharField()
+    what = serializers.CharField()
+    value = ResultValue()
+    range = ResultRange(allow_null=True)
+    state = serializers.ChoiceField([state.value for state in PortalState])
+    tier = serializers.ChoiceField([tier.value for tier in Tier])
+    reason = serializers.CharField()
+    meaning = serializers.CharField()
+    what_to_do = serializers.CharField()
+    rule = Rule()
+    flags = serializers.ListField(child=serializers.CharField())
+    status = serializers.CharField(help_text="FHIR ObservationStatus.")
+    change = Change(allow_null=True)
+    was = Was(allow_null=True)
+    collected = TimeObject()
+    resulted = TimeObject(allow_null=True)
+    released = TimeObject(allow_null=True)
+    lab_comment = serializers.CharField()
+    worked_out = WorkedOut(allow_null=True)
+    links = ReadingLink(many=True)
+
+    def get_fields(self) -> dict[str, serializers.Field]:
+        # `label` is an attribute of every serializer.
+        return {**super().get_fields(), "label": serializers.CharField()}
+
+
+class Report(serializers.Serializer):
+    id = serializers.UUIDField()
+    name = serializers.CharField()
+    loinc = serializers.CharField(allow_null=True)
+    laboratory = serializers.CharField()
+    category = serializers.CharField(allow_null=True)
+    status = serializers.CharField(help_text="FHIR DiagnosticReportStatus.")
+    version = serializers.IntegerField()
+    corrected = serializers.BooleanField()
+    collected = TimeObject()
+    resulted = TimeObject(allow_null=True)
+    released = TimeObject(allow_null=True)
+
+
+class ReportDetail(Report, Section):
+    results = Result(many=True)
+    note = serializers.CharField()
+
+
+class ReportList(ListFrame):
+    items = Report(many=True)
+
+
+class ResultList(ListFrame):
+    items = Result(many=True)
+    note = serializers.CharField()
+
+
+class AnalyteEntry(serializers.Serializer):
+    key = serializers.CharField()
+    name = serializers.CharField()
+    plain_name = serializers.CharField()
+
+
+class AnalyteList(ListFrame):
+    items = AnalyteEntry(many=True)
+
+
+class TrendPoint(serializers.Serializer):
+    result_id = serializers.UUIDField()
+    at = TimeObject()
+    number = serializers.CharField()
+    marker = serializers.ChoiceField(["closed", "open_below", "open_above"])
+    state = serializers.ChoiceField([state.value for state in PortalState])
+
+    def get_fields(self) -> dict[str, serializers.Field]:
+        return {**super().get_fields(), "label": serializers.CharField()}
+
+
+class TrendLine(serializers.Serializer):
+    method_family = serializers.CharField()
+    points = TrendPoint(many=True)
+
+
+class TrendBand(serializers.Serializer):
+    at = TimeObject()
+    low = serializers.CharField(allow_null=True)
+    high = serializers.CharField(allow_null=True)
+
+
+class ExcludedResult(serializers.Serializer):
+    result_id = serializers.UUIDField()
+    reason = serializers.CharField()
+
+
+class TrendChange(serializers.Serializer):
+    direction = serializers.ChoiceField(["up", "down", "same"])
+
+
+class TrendData(Section):
+    analyte = serializers.CharField()
+    plain_name = serializers.CharField()
+    unit = serializers.CharField()
+    lines = TrendLine(many=True)
+    bands = TrendBand(many=True)
+    excluded = ExcludedResult(many=True)
+    change = TrendChange(allow_null=True)

@@ -1,0 +1,230 @@
+"""Results for a patient and her caregivers. Parse, one selector, render."""
+
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.utils.dateparse import parse_date, parse_datetime
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from accounts.scopes import Scope
+from core.api.paging import page_limit
+from core.areas import Area
+from core.errors import FieldError, InvalidInput
+from labs import selectors
+from labs.api import serializers
+from labs.api.presentation import NOTE, Page, report_json, result_json
+from labs.api.renderers import PngRenderer, SvgRenderer
+from labs.api.trend_json import trend_json
+from labs.charts import draw
+from labs.trends import Trend, known_analyte, trend_of
+from patients.api.views import PatientView
+from patients.care_frame import CareFrame, care_frame
+
+MAX_YEARS = 10
+_PAGING = [
+    OpenApiParameter("cursor", str, description="From `next` of the page before."),
+    OpenApiParameter("limit", int, description="1 to 100, default 20."),
+]
+_YEARS = OpenApiParameter("years", int, description="How far back, 1 to 10, default 5.")
+
+
+class LabView(PatientView):
+    area = Area.LABS
+    scopes = {"GET": Scope.LABS_READ}
+
+    def page(self) -> Page:
+        assert self.viewer.patient_id is not None
+        return Page(self.viewer, care_frame(patient_id=self.viewer.patient_id, now=self.now))
+
+
+class ReportListView(LabView):
+    operation = "labs.reports.list"
+    resource = "DiagnosticReport"
+
+    @extend_schema(operation_id="listReports", parameters=_PAGING, responses=serializers.ReportList)
+    def get(self, request: Request) -> Response:
+        """Reports, the latest collection first."""
+        found = selectors.reports_page(
+            self.viewer,
+            cursor=request.query_params.get("cursor"),
+            limit=page_limit(request.query_params.get("limit")),
+            now=self.now,
+        )
+        self.seen = [row["id"] for row in found.rows]
+        page = Page(self.viewer, CareFrame())
+        return Response(
+            {
+                "items": [report_json(row, page) for row in found.rows],
+                "next": found.next,
+                "as_of": self.now,
+                "warnings": [],
+            }
+        )
+
+
+class ReportView(LabView):
+    operation = "labs.reports.read"
+    resource = "DiagnosticReport"
+
+    @extend_schema(operation_id="readReport", responses=serializers.ReportDetail)
+    def get(self, request: Request, report_id: UUID) -> Response:
+        """One report with its results in the laboratory's order."""
+        report, rows = selectors.report_with_results(self.viewer, report_id=report_id, now=self.now)
+        self.seen = [report_id, *(row["id"] for row in rows)]
+        page = self.page()
+        page.load_links(rows)
+        return Response(
+            {
+                **report_json(report, page),
+                "results": [result_json(row, page) for row in rows],
+                "note": NOTE,
+                "as_of": self.now,
+                "warnings": page.warnings,
+            }
+        )
+
+
+class ResultListView(LabView):
+    operation = "labs.results.list"
+    resource = "Observation"
+
+    @extend_schema(
+        operation_id="listResults",
+        parameters=[
+            *_PAGING,
+            OpenApiParameter("analyte", str, description="One or more keys, comma-separated."),
+            OpenApiParameter("state", str, description="One or more states, comma-separated."),
+            OpenApiParameter("from", OpenApiTypes.DATE, description="Collected on or after."),
+            OpenApiParameter("until", OpenApiTypes.DATE, description="Collected before."),
+        ],
+        responses=serializers.ResultList,
+    )
+    def get(self, request: Request) -> Response:
+        """Results across reports, the latest collection first."""
+        found = selectors.results_page(
+            self.viewer,
+            wanted=_filter(request),
+            cursor=request.query_params.get("cursor"),
+            limit=page_limit(request.query_params.get("limit")),
+            now=self.now,
+        )
+        self.seen = [row["id"] for row in found.rows]
+        page = self.page()
+        page.load_links(found.rows)
+        return Response(
+            {
+                "items": [result_json(row, page) for row in found.rows],
+                "next": found.next,
+                "note": NOTE,
+                "as_of": self.now,
+                "warnings": page.warnings,
+            }
+        )
+
+
+def _words(request: Request, name: str) -> tuple[str, ...]:
+    raw = request.query_params.get(name, "")
+    return tuple(word for word in raw.split(",")[:50] if word)
+
+
+def _instant(request: Request, name: str) -> datetime | None:
+    raw = request.query_params.get(name)
+    if not raw:
+        return None
+    try:
+        instant = parse_datetime(raw)
+        day = parse_date(raw) if instant is None or instant.tzinfo is None else None
+    except ValueError:
+        instant, day = None, None
+    if day is not None:
+        return datetime.fromisoformat(f"{day.isoformat()}T00:00:00+00:00")
+    if instant is None:
+        raise InvalidInput(errors=(FieldError(name, "not-a-date", "Send a date: 2026-03-29."),))
+    return instant
+
+
+def _filter(request: Request) -> selectors.ResultFilter:
+    return selectors.ResultFilter(
+        analytes=_words(request, "analyte"),
+        states=_words(request, "state"),
+        collected_from=_instant(request, "from"),
+        collected_until=_instant(request, "until"),
+    )
+
+
+class AnalyteListView(LabView):
+    operation = "labs.analytes.list"
+    resource = "Observation"
+
+    @extend_schema(operation_id="listAnalytes", responses=serializers.AnalyteList)
+    def get(self, request: Request) -> Response:
+        """What was measured at least once, for a menu of trends."""
+        assert self.viewer.patient_id is not None
+        keys = selectors.analytes_of(self.viewer, patient_id=self.viewer.patient_id, now=self.now)
+        items = [known_analyte(key) for key in keys]
+        return Response(
+            {
+                "items": [
+                    {"key": a.key, "name": a.short_name, "plain_name": a.plain_name} for a in items
+                ],
+                "next": None,
+                "as_of": self.now,
+                "warnings": [],
+            }
+        )
+
+
+class _TrendBase(LabView):
+    resource = "Observation"
+
+    def trend(self, request: Request, analyte_key: str) -> Trend:
+        assert self.viewer.patient_id is not None
+        analyte = known_analyte(analyte_key)
+        rows = selectors.series_rows(
+            self.viewer,
+            patient_id=self.viewer.patient_id,
+            analyte_key=analyte_key,
+            since=self.now - timedelta(days=366 * _years(request)),
+            now=self.now,
+        )
+        self.seen = [row["id"] for row in rows]
+        return trend_of(analyte, rows)
+
+
+def _years(request: Request) -> int:
+    raw = request.query_params.get("years", "5")
+    if not raw.isascii() or not raw.isdigit() or not 1 <= int(raw[:4]) <= MAX_YEARS:
+        raise InvalidInput(errors=(FieldError("years", "out-of-range", "Send 1 to 10."),))
+    return int(raw)
+
+
+class TrendView(_TrendBase):
+    operation = "labs.trend.read"
+
+    @extend_schema(operation_id="readTrend", parameters=[_YEARS], responses=serializers.TrendData)
+    def get(self, request: Request, analyte_key: str) -> Response:
+        """One analyte over time, as numbers, with the range of each point."""
+        trend = self.trend(request, analyte_key)
+        page = Page(self.viewer, CareFrame())
+        return Response({**trend_json(trend, page), "as_of": self.now, "warnings": []})
+
+
+class TrendPictureView(_TrendBase):
+    operation = "labs.trend.picture"
+    renderer_classes = (SvgRenderer, PngRenderer)
+
+    @extend_schema(
+        operation_id="readTrendPicture",
+        parameters=[_YEARS],
+        responses={
+            (200, "image/svg+xml"): OpenApiTypes.BINARY,
+            (200, "image/png"): OpenApiTypes.BINARY,
+        },
+    )
+    def get(self, request: Request, analyte_key: str, format: str) -> Response:
+        """The same as a picture, readable on a phone; an SVG carries a text alternative."""
+        trend = self.trend(request, analyte_key)
+        return Response(draw(trend, zone=self.viewer.zone, picture_format=format))

@@ -1,0 +1,188 @@
+"""What a viewer may read of results. Every function starts from the viewer.
+
+A result is seen when it was released (`visible_from <= now`), is current and was not taken back.
+Row security says the same once more for patients and caregivers; staff see every current version.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db.models import F, OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import JSONObject
+
+from core.api.paging import Page, keyset_page
+from core.errors import NotFound
+from labs.models import DiagnosticReport, Observation
+from patients.viewer import Viewer
+
+# The columns a result needs to be shown; a list page is one statement of these.
+RESULT_COLUMNS = (
+    "id", "report_id", "version", "origin", "analyte_key", "loinc", "code", "display_name",
+    "value_type", "value_text", "value_kind", "value_low", "value_high", "comparator", "unit_text",
+    "unit_ucum", "range_text", "range_low", "range_high", "flags", "status", "effective_at",
+    "effective_basis", "issued_at", "visible_from", "lab_comment", "method", "performer", "state",
+    "tier", "rule_id", "rule_version", "basis", "reason", "range_used_low", "range_used_high",
+    "derived_method", "derived_from", "position",
+)  # fmt: skip
+_SHOWN_NEVER = ("HELD", "RETRACTED")
+
+
+@dataclass(frozen=True, slots=True)
+class ResultFilter:
+    """How a list of results is narrowed; empty means everything."""
+
+    analytes: tuple[str, ...] = ()
+    states: tuple[str, ...] = ()
+    collected_from: datetime | None = None
+    collected_until: datetime | None = None
+
+
+def observations_for(viewer: Viewer, *, now: datetime) -> QuerySet[Observation]:
+    """Return the current results that `viewer` may read now."""
+    results = Observation.objects.current().filter(withdrawn_at__isnull=True)
+    if viewer.kind in ("patient", "proxy"):
+        results = results.filter(
+            patient_id=viewer.patient_id, visible_from__isnull=False, visible_from__lte=now
+        ).exclude(state__in=_SHOWN_NEVER)
+    return results
+
+
+def reports_for(viewer: Viewer, *, now: datetime) -> QuerySet[DiagnosticReport]:
+    """Return the reports that `viewer` may read now."""
+    reports = DiagnosticReport.objects.all()
+    if viewer.kind in ("patient", "proxy"):
+        reports = reports.filter(
+            patient_id=viewer.patient_id, visible_from__isnull=False, visible_from__lte=now
+        )
+    return reports
+
+
+def _with_previous(results: QuerySet[Observation]) -> QuerySet[Observation]:
+    """Add what the same analyte was the time before, in the same unit, as JSON or null."""
+    before = (
+        Observation.objects.current()
+        .filter(
+            patient_id=OuterRef("patient_id"),
+            analyte_key=OuterRef("analyte_key"),
+            effective_at__lt=OuterRef("effective_at"),
+            unit_ucum=OuterRef("unit_ucum"),
+            comparable=True,
+            comparator="",
+            withdrawn_at__isnull=True,
+            visible_from__isnull=False,
+        )
+        .exclude(analyte_key="")
+        .order_by("-effective_at", "-id")
+        .values(was=JSONObject(value=F("value_low"), at=F("effective_at")))
+    )
+    return results.annotate(previous=Subquery(before[:1]))
+
+
+def _with_earlier_version(results: QuerySet[Observation]) -> QuerySet[Observation]:
+    """Add what a corrected result said before: "was ..."."""
+    earlier = Observation.objects.filter(
+        patient_id=OuterRef("patient_id"), id=OuterRef("supersedes_id"), visible_from__isnull=False
+    ).values(was=JSONObject(value=F("value_text"), unit=F("unit_text"), filed=F("filed_at")))
+    return results.annotate(was=Subquery(earlier[:1]))
+
+
+def _as_rows(results: QuerySet[Observation]) -> QuerySet[Observation, dict[str, Any]]:
+    shown = _with_earlier_version(_with_previous(results))
+    return shown.values(*RESULT_COLUMNS, "previous", "was")
+
+
+def results_page(
+    viewer: Viewer,
+    *,
+    wanted: ResultFilter,
+    cursor: str | None,
+    limit: int,
+    now: datetime,
+) -> Page:
+    """Return the latest results first, as dicts, in one statement.
+
+    Raises: InvalidInput for a cursor of another list.
+    """
+    results = observations_for(viewer, now=now)
+    if wanted.analytes:
+        results = results.filter(analyte_key__in=wanted.analytes)
+    if wanted.states:
+        results = results.filter(state__in=wanted.states)
+    if wanted.collected_from is not None:
+        results = results.filter(effective_at__gte=wanted.collected_from)
+    if wanted.collected_until is not None:
+        results = results.filter(effective_at__lt=wanted.collected_until)
+    return keyset_page(
+        _as_rows(results),
+        order=("-effective_at", "-id"),
+        bound_to=f"labs.results:{viewer.key}:{wanted}",
+        cursor=cursor,
+        limit=limit,
+    )
+
+
+REPORT_COLUMNS = (
+    "id", "loinc", "name", "category", "version", "status", "collected_at", "resulted_at",
+    "effective_at", "visible_from", "corrected", "laboratory__name",
+)  # fmt: skip
+
+
+def reports_page(viewer: Viewer, *, cursor: str | None, limit: int, now: datetime) -> Page:
+    """Return the latest reports first, as dicts, in one statement."""
+    return keyset_page(
+        reports_for(viewer, now=now).values(*REPORT_COLUMNS),
+        order=("-effective_at", "-id"),
+        bound_to=f"labs.reports:{viewer.key}",
+        cursor=cursor,
+        limit=limit,
+    )
+
+
+def report_with_results(
+    viewer: Viewer, *, report_id: UUID, now: datetime
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Return one report and its results in the laboratory's order, in two statements.
+
+    Raises: NotFound.
+    """
+    report = reports_for(viewer, now=now).values(*REPORT_COLUMNS).filter(id=report_id).first()
+    if report is None:
+        raise NotFound()
+    results = observations_for(viewer, now=now).filter(report_id=report_id)
+    if viewer.patient_id is not None:
+        # The index of a report's results begins with the patient.
+        results = results.filter(patient_id=viewer.patient_id)
+    return report, list(_as_rows(results).order_by("position", "id"))
+
+
+SERIES_COLUMNS = (
+    "id", "effective_at", "loinc", "value_text", "value_kind", "value_low", "value_high",
+    "comparator", "unit_ucum", "state", "status", "comparable", "range_used_low",
+    "range_used_high", "origin",
+)  # fmt: skip
+
+
+def series_rows(
+    viewer: Viewer, *, patient_id: UUID, analyte_key: str, since: datetime, now: datetime
+) -> list[dict[str, Any]]:
+    """Return every current result of one analyte since an instant, oldest first."""
+    return list(
+        observations_for(viewer, now=now)
+        .filter(patient_id=patient_id, analyte_key=analyte_key, effective_at__gte=since)
+        .order_by("effective_at", "id")
+        .values(*SERIES_COLUMNS)
+    )
+
+
+def analytes_of(viewer: Viewer, *, patient_id: UUID, now: datetime) -> Sequence[str]:
+    """Return the analytes that have at least one shown result, alphabetically."""
+    return list(
+        observations_for(viewer, now=now)
+        .filter(~Q(analyte_key=""), patient_id=patient_id)
+        .order_by("analyte_key")
+        .values_list("analyte_key", flat=True)
+        .distinct()
+    )
