@@ -4,9 +4,12 @@ import re
 import shutil
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from runner.places import CHECKOUT
 
@@ -102,3 +105,50 @@ def test_every_requirement_is_pinned_with_hashes_and_names_no_host(name: str) ->
 def test_compiled_packages_carry_the_hashes_of_every_platform(name: str) -> None:
     (hashes,) = [h for r, h in entries("requirements.txt").items() if r.startswith(f"{name}==")]
     assert len(hashes) >= 4
+
+
+SUPPORTED = [
+    {"python_full_version": full, "python_version": full.rpartition(".")[0], **machine}
+    for full in ("3.11.0", "3.12.0", "3.13.0")
+    for machine in (
+        {"sys_platform": "linux", "platform_system": "Linux", "platform_machine": "x86_64"},
+        {"sys_platform": "linux", "platform_system": "Linux", "platform_machine": "aarch64"},
+        {"sys_platform": "darwin", "platform_system": "Darwin", "platform_machine": "arm64"},
+    )
+]
+
+
+@pytest.mark.parametrize("environment", SUPPORTED, ids=lambda e: "-".join(e.values()))
+def test_what_only_another_python_or_machine_needs_is_pinned_too(
+    environment: dict[str, str],
+) -> None:
+    """The files are compiled on one machine; pip refuses a dependency that they leave out."""
+    pinned = {
+        canonicalize_name(requirement.partition("==")[0])
+        for name in ("requirements.txt", "requirements-dev.txt")
+        for requirement in entries(name)
+    }
+    wanted = [
+        Requirement(line)
+        for name in ("requirements.in", "requirements-dev.in")
+        for line in (CHECKOUT / name).read_text().splitlines()
+        if line and not line.startswith(("#", "-"))
+    ]
+    seen: set[tuple[str, str]] = set()
+    missing: set[str] = set()
+    while wanted:
+        requirement = wanted.pop()
+        name = canonicalize_name(requirement.name)
+        if name not in pinned:
+            missing.add(f"{name} (for {environment})")
+            continue
+        for extra in ("", *requirement.extras):
+            if (name, extra) in seen:
+                continue
+            seen.add((name, extra))
+            for line in metadata.requires(requirement.name) or ():
+                dependency = Requirement(line)
+                marker = dependency.marker
+                if marker is None or marker.evaluate({**environment, "extra": extra}):
+                    wanted.append(dependency)
+    assert missing == set()
