@@ -18,6 +18,10 @@ class BaseModel(models.Model):
     class Meta:
         abstract = True
 
+    def __str__(self) -> str:
+        # The admin's own log stores this text: never a name, never a value.
+        return f"{self._meta.verbose_name} {str(self.id)[-6:]}"
+
 
 class AuditEvent(BaseModel):
     """Who looked at, changed or was refused what. FHIR AuditEvent.

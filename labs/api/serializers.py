@@ -9,7 +9,7 @@ from core.api.serializers import ListFrame, Section, TimeObject
 class ResultValue(serializers.Serializer):
     text = serializers.CharField(help_text="As the laboratory wrote it.")
     number = serializers.CharField(
-        allow_null=True, help_text="Decimal; null unless a plain number."
+        allow_null=True, help_text="Null unless a plain number."
     )
     comparator = serializers.CharField(allow_null=True)
     unit = serializers.CharField(allow_null=True)
