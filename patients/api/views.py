@@ -101,7 +101,8 @@ class PersonalView(APIView):
                     client=self.viewer.client_id,
                     user_id=self.viewer.user_id,
                     patient_id=self.viewer.patient_id,
-                    route=request.resolver_match.route if request.resolver_match else "",
+                    # The whole path: the same key on another appointment is another key.
+                    route=request.path,
                 ),
                 now=self.now,
                 handler=lambda: handler(request, **self._handler_kwargs()),
