@@ -1,12 +1,13 @@
 """Command line: `python -m runner run | test | exec | erase`."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
 from runner.errors import RunnerError
 from runner.state import var_folder
-from runner.throwaway import pytest_command, run_command
+from runner.throwaway import TEST_SETTINGS, pytest_command, run_command
 from runner.up import System, erase, run_beside
 
 
@@ -47,7 +48,8 @@ def main(arguments: Sequence[str]) -> int:
         raise RunnerError("Say what to run: python -m runner exec -- COMMAND")
     if options.running:
         return run_beside(rest)
-    return run_command(rest, durable=options.durable)
+    settings = os.environ.get("DJANGO_SETTINGS_MODULE", TEST_SETTINGS)
+    return run_command(rest, durable=options.durable, settings=settings)
 
 
 if __name__ == "__main__":

@@ -59,7 +59,11 @@ PREFERRED = Ports(web=8000, mllp=2575, smtp=1025, mail=8025)
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything specific to the application, so that the runner itself knows none of it."""
+    """Everything specific to the application, so that the runner itself knows none of it.
+
+    The system is ready when every program with a port accepts connections and the web program
+    answers 200 at `ready_path`.
+    """
 
     steps: Sequence[Step]
     programs: Sequence[Program]
@@ -105,6 +109,7 @@ def linden(ports: Ports, var: Path) -> Plan:
                     *("--host", "127.0.0.1", "--port", str(ports.web)),
                     "portal.wsgi:application",
                 ),
+                port=ports.web,
             ),
             Program(
                 "worker",
@@ -123,6 +128,7 @@ def linden(ports: Ports, var: Path) -> Plan:
             Program(
                 "mllp",
                 (*manage, "mllp", "--host", "127.0.0.1", "--port", str(ports.mllp)),
+                port=ports.mllp,
             ),
             Program(
                 "mail",
@@ -130,6 +136,7 @@ def linden(ports: Ports, var: Path) -> Plan:
                     *(python, "-m", "runner.mailsink", "--smtp-port", str(ports.smtp)),
                     *("--http-port", str(ports.mail)),
                 ),
+                port=ports.mail,
                 grace_seconds=5.0,
             ),
         ),

@@ -29,10 +29,14 @@ IMPORTANT = re.compile(
 
 @dataclass(frozen=True)
 class Program:
-    """A process to keep running. Programs stop in the order they are listed."""
+    """A process to keep running; up when it accepts connections on `port`, if it has one.
+
+    Programs stop in the order they are listed.
+    """
 
     name: str
     argv: tuple[str, ...]
+    port: int | None = None
     grace_seconds: float = 10.0
 
 

@@ -40,7 +40,7 @@ def run_command(
             credentials=credentials, watchdog=watchdog, var=None, durable=durable, given=given
         ) as servers:
             environment = {**given, **servers.environment}
-            environment.setdefault("DJANGO_SETTINGS_MODULE", settings)
+            environment["DJANGO_SETTINGS_MODULE"] = settings
             return run_in_foreground(argv, environment=environment, cwd=cwd)
     finally:
         watchdog.close()

@@ -235,7 +235,7 @@ class System:
         self._supervisor = supervisor
         stack.callback(supervisor.stop)
         supervisor.start()
-        self._wait_until_ready(supervisor, plan, ports)
+        self._wait_until_ready(supervisor, plan)
         seconds = round(self._seconds(), 1)
         started_at = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
@@ -263,19 +263,19 @@ class System:
             if restarted or supervisor.pids() != before:
                 announce()
 
-    def _wait_until_ready(self, supervisor: Supervisor, plan: Plan, ports: Ports) -> None:
+    def _wait_until_ready(self, supervisor: Supervisor, plan: Plan) -> None:
         end = time.monotonic() + READY_SECONDS
-        web_ready = mllp_ready = False
-        while not (web_ready and mllp_ready):
+        waiting = {p.name: p.port for p in plan.programs if p.port is not None}
+        while waiting:
             self._leave_if_asked()
             supervisor.turn(TURN_SECONDS)
-            web_ready = web_ready or _answers_ready(ports.web, plan.ready_path)
-            mllp_ready = mllp_ready or accepts(ports.mllp)
+            for name, port in list(waiting.items()):
+                up = _answers_ready(port, plan.ready_path) if name == "web" else accepts(port)
+                if up:
+                    del waiting[name]
             failing = [p.name for p in plan.programs if supervisor.exits(p.name) >= HOPELESS_EXITS]
-            if failing or time.monotonic() > end:
-                missing = failing or [
-                    name for name, up in (("web", web_ready), ("mllp", mllp_ready)) if not up
-                ]
+            if failing or (waiting and time.monotonic() > end):
+                missing = failing or list(waiting)
                 tails = "\n".join(
                     f"{name} | {line}" for name in missing for line in supervisor.tail(name)
                 )

@@ -23,14 +23,14 @@ def bare_environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name not in NOT_INHERITED}
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def credentials() -> Credentials:
     return new_credentials()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def servers(credentials: Credentials, bare_environment: dict[str, str]) -> Iterator[Servers]:
-    """Throw-away servers that the tests of one module share."""
+    """Throw-away servers that these tests share."""
     watchdog = Watchdog()
     with running_servers(
         credentials=credentials, watchdog=watchdog, var=None, durable=False, given=bare_environment
@@ -39,7 +39,7 @@ def servers(credentials: Credentials, bare_environment: dict[str, str]) -> Itera
     watchdog.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def admin_url(servers: Servers) -> str:
     (url,) = (s.admin_url for s in servers.started if isinstance(s, PostgresServer))
     return url

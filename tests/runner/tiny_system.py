@@ -51,9 +51,9 @@ def tiny(ports: Ports, var: Path) -> Plan:
     return Plan(
         steps=(Step("prepare", (*python, STEP, str(var / "count")), ("*.in",), keep_output=True),),
         programs=(
-            Program("web", (*python, WEB, str(ports.web))),
+            Program("web", (*python, WEB, str(ports.web)), port=ports.web),
             Program("worker", (*python, WORKER), grace_seconds=2.0),
-            Program("mllp", (*python, MLLP, str(ports.mllp))),
+            Program("mllp", (*python, MLLP, str(ports.mllp)), port=ports.mllp),
         ),
     )
 
