@@ -14,6 +14,7 @@ from core.metrics import REQUEST_SECONDS, REQUEST_SQL, counting_sql
 log = structlog.get_logger("request")
 
 _ACCEPTABLE = re.compile(r"^[A-Za-z0-9._-]{8,64}$")
+_METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 _QUIET = {"/healthz", "/readyz", "/metrics"}
 
 
@@ -49,7 +50,7 @@ class RequestContext:
         if request.path in _QUIET:
             return
         route = request.resolver_match.route if request.resolver_match else "(none)"
-        method = request.method or ""
+        method = request.method if request.method in _METHODS else "other"
         REQUEST_SECONDS.labels(method, route, response.status_code).observe(seconds)
         REQUEST_SQL.labels(route).observe(statements)
         log.info(

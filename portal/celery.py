@@ -10,21 +10,18 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings.production")
 app = Celery("linden")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+
+
+def _tick(task: str, seconds: float, *, expires: int) -> dict[str, object]:
+    """A bell that is worthless after `expires` seconds: the next one rings soon."""
+    return {"task": task, "schedule": seconds, "options": {"expires": expires}}
+
+
 app.conf.beat_schedule = {
-    "deliver-events": {
-        "task": "portal.deliver_events",
-        "schedule": 2.0,
-        "options": {"expires": 10},
-    },
-    "plan-check-ins": {
-        "task": "symptoms.plan_check_ins",
-        "schedule": 30.0,
-        "options": {"expires": 60},
-    },
-    "drain-ledger": {"task": "notifications.drain", "schedule": 2.0, "options": {"expires": 10}},
-    "housekeeping": {
-        "task": "portal.housekeeping",
-        "schedule": 3600.0,
-        "options": {"expires": 600},
-    },
+    "deliver-events": _tick("portal.deliver_events", 2, expires=10),
+    "drain-ledger": _tick("notifications.drain", 2, expires=10),
+    "plan-check-ins": _tick("symptoms.plan_check_ins", 15, expires=60),
+    "sweep-intake": _tick("labs.sweep_intake", 30, expires=60),
+    "escalate-work": _tick("worklist.escalate", 30, expires=60),
+    "housekeeping": _tick("portal.housekeeping", 3600, expires=600),
 }

@@ -1,5 +1,15 @@
-"""Which feature hears of which event: the one place where features meet."""
+"""Which part hears of which event: the one place where features meet."""
+
+from core.events import ResultsFiled, subscribe
+from notifications.events import NoticeNotReached
+from worklist.events import WorkItemEscalated
 
 
 def subscribe_all() -> None:
     """Register every subscriber; called once when the project starts."""
+    from notifications import services as notifications
+    from worklist import services as worklist
+
+    subscribe(ResultsFiled, "notifications.result-notice", notifications.on_results_filed)
+    subscribe(WorkItemEscalated, "notifications.page-on-call", notifications.on_work_item_escalated)
+    subscribe(NoticeNotReached, "worklist.call-her", worklist.on_notice_not_reached)

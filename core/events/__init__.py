@@ -4,12 +4,17 @@
 `deliver_due` hands them over, at least once and in no promised order.
 """
 
-from core.events.outbox import deliver_due, oldest_undelivered_at, publish
+from core.events.outbox import dead_deliveries, deliver_due, oldest_undelivered_at, publish
 from core.events.registry import DomainEvent, event_type, subscribe, subscribers_of
 from core.events.types import (
     AppointmentBooked,
     AppointmentCancelled,
     CheckInSubmitted,
+    ContactChanged,
+    DeathRecorded,
+    GrantChanged,
+    PatientRegistered,
+    ProfileChanged,
     ResultsFiled,
 )
 
@@ -17,8 +22,14 @@ __all__ = [
     "AppointmentBooked",
     "AppointmentCancelled",
     "CheckInSubmitted",
+    "ContactChanged",
+    "DeathRecorded",
     "DomainEvent",
+    "GrantChanged",
+    "PatientRegistered",
+    "ProfileChanged",
     "ResultsFiled",
+    "dead_deliveries",
     "deliver_due",
     "event_type",
     "oldest_undelivered_at",

@@ -140,3 +140,9 @@ def oldest_undelivered_at() -> datetime | None:
         return Delivery.objects.filter(state__in=["pending", "claimed"]).aggregate(
             oldest=Min("due_at")
         )["oldest"]
+
+
+def dead_deliveries() -> int:
+    """Return how many deliveries were given up."""
+    with identity(system("metrics")):
+        return Delivery.objects.filter(state=Delivery.State.DEAD).count()

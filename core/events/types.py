@@ -50,3 +50,50 @@ class CheckInSubmitted(DomainEvent):
 
     check_in_id: UUID
     alerts: tuple[str, ...] = ()
+
+
+@event_type
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PatientRegistered(DomainEvent):
+    """A record was opened; the subject is the patient."""
+
+    type: ClassVar[str] = "patients.registered"
+
+
+@event_type
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProfileChanged(DomainEvent):
+    """A fact of the disease profile was recorded; the subject is the fact."""
+
+    type: ClassVar[str] = "patients.profile.changed"
+
+    kind: str
+    code: str
+
+
+@event_type
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContactChanged(DomainEvent):
+    """Contact was paused or resumed; the subject is the pause."""
+
+    type: ClassVar[str] = "patients.contact.changed"
+
+    paused: bool
+
+
+@event_type
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeathRecorded(DomainEvent):
+    """A death was recorded, or the record of one corrected; the subject is the patient."""
+
+    type: ClassVar[str] = "patients.deceased"
+
+
+@event_type
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GrantChanged(DomainEvent):
+    """Somebody may act for her, or no longer may; the subject is the grant."""
+
+    type: ClassVar[str] = "patients.grant.changed"
+
+    revoked: bool

@@ -1,0 +1,93 @@
+"""`make shots`: pictures for the documents, of the running demo, in a real browser.
+
+Needs `make run` in another window and Debian's `chromium` package.
+"""
+
+import shutil
+import sys
+from pathlib import Path
+from urllib.parse import urljoin
+
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from portal.demo.accounts import DEMO_PASSWORD, staff_email
+from portal.journeys.outside import System, WrongAnswer, find_system
+
+PICTURES = Path(__file__).resolve().parent.parent.parent / "docs" / "img"
+_DESKTOP = {"width": 1280, "height": 800}
+_PHONE = {"width": 390, "height": 844}
+
+
+def chromium() -> str:
+    """Return the browser's path. Raises: WrongAnswer with the line that installs it."""
+    for name in ("chromium", "chromium-browser", "google-chrome"):
+        found = shutil.which(name)
+        if found:
+            return found
+    raise WrongAnswer("No Chromium here. On Debian or Ubuntu: apt install chromium")
+
+
+def sign_in(page: Page, system: System, who: str) -> None:
+    """Sign a member of the demo staff in to the admin."""
+    page.goto(urljoin(system.web, "/admin/"))
+    page.fill("input[name=login]", staff_email(who))
+    page.fill("input[name=password]", DEMO_PASSWORD)
+    page.click("button[type=submit]")
+    page.wait_for_load_state("networkidle")
+
+
+def shoot(page: Page, name: str) -> None:
+    """Write one picture and say so."""
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    path = PICTURES / f"{name}.png"
+    page.screenshot(path=str(path))
+    print(f"docs/img/{path.name}")
+
+
+def staff_pictures(browser: Browser, system: System) -> None:
+    """The nurse's day: queues, a report, the trend."""
+    page = browser.new_page(viewport=_DESKTOP, locale="en-GB")
+    sign_in(page, system, "nora")
+    shoot(page, "admin-today")
+    page.goto(urljoin(system.web, "/admin/worklist/workitem/"))
+    shoot(page, "admin-worklist")
+    page.goto(urljoin(system.web, "/admin/labs/diagnosticreport/"))
+    shoot(page, "admin-reports")
+    page.click("#result_list tbody tr:first-child th a")
+    page.wait_for_load_state("networkidle")
+    shoot(page, "admin-report")
+    trend = page.locator("a[href*='/trend/']").first
+    page.goto(urljoin(system.web, str(trend.get_attribute("href"))))
+    shoot(page, "admin-trend")
+    page.goto(urljoin(system.web, "/admin/appointments/appointment/"))
+    shoot(page, "admin-appointments")
+    page.close()
+
+
+def public_pictures(browser: Browser, system: System) -> None:
+    """What she sees on a phone: an article and the sign-in page."""
+    page = browser.new_page(viewport=_PHONE, device_scale_factor=2, locale="en-GB")
+    page.goto(urljoin(system.web, "/learn/liver-panel-explained"))
+    shoot(page, "article-phone")
+    page.goto(urljoin(system.web, "/accounts/login/"))
+    shoot(page, "sign-in-phone")
+    page.close()
+
+
+def main() -> int:
+    try:
+        system, path = find_system(), chromium()
+    except WrongAnswer as error:
+        print(error, file=sys.stderr)
+        return 1
+    with sync_playwright() as play:
+        # Chromium refuses its sandbox to root; the pages are our own, on loopback.
+        browser = play.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        staff_pictures(browser, system)
+        public_pictures(browser, system)
+        browser.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
