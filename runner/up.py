@@ -79,6 +79,8 @@ class System:
             lock = SystemLock(var)
             stack.callback(lock.close)
             lock.acquire()
+            # At the end, when every file has been written.
+            stack.callback(hand_over_files, var, server_account())
             self._withdraw(var)
             set_long_logs_aside(var)
             reservations = PortReservations()
@@ -96,7 +98,6 @@ class System:
                     given=self._given,
                 )
             )
-            hand_over_files(var, server_account())
             self._say_step("database and queue")
             ports = Ports(
                 web=reservations.take(self._preferred.web),

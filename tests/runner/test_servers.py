@@ -20,6 +20,7 @@ from runner.errors import RunnerError
 from runner.postgres import LASTING, THROWAWAY, PostgresServer
 from runner.processes import Watchdog
 from runner.servers import Servers, running_servers
+from runner.state import hand_over_files, var_folder
 from runner.valkey import ValkeyServer
 
 needs_proc = pytest.mark.skipif(
@@ -272,6 +273,22 @@ def test_sudo_names_the_account(monkeypatch: pytest.MonkeyPatch) -> None:
     assert account.uid not in (0, 1234)
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     assert places.server_account() is None
+
+
+def test_after_sudo_the_files_belong_to_the_person(
+    as_root: places.Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SUDO_UID", raising=False)
+    var = var_folder({"LINDEN_VAR": str(tmp_path / "var")})
+    for name in ("steps.json", "log/web.log", "servers"):
+        (var / name).touch()
+    hand_over_files(var, as_root)
+    assert (var / "steps.json").stat().st_uid == 0, "plain root keeps what it made"
+    monkeypatch.setenv("SUDO_UID", str(as_root.uid))
+    hand_over_files(var, as_root)
+    for name in (".", "steps.json", "log", "log/web.log"):
+        assert (var / name).stat().st_uid == as_root.uid
+    assert (var / "servers").stat().st_uid == 0, "the servers' data has its own owner"
 
 
 def test_secrets_are_made_once_and_missing_ones_are_noticed(tmp_path: Path) -> None:
