@@ -11,7 +11,7 @@ from typing import IO
 
 from runner.places import Account
 
-# Isolated and without site: helpers start fast and depend on nothing.
+# Isolated and without site: both scripts start fast and depend on nothing.
 _SCRIPT = (sys.executable, "-I", "-S")
 _HERE = Path(__file__).parent
 
