@@ -1,8 +1,15 @@
 """Default deny: an endpoint is open only when it says to whom."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
-from rest_framework.views import APIView
+
+if TYPE_CHECKING:
+    # At run time APIView imports this module, for the default below.
+    from rest_framework.views import APIView
 
 
 class DenyAll(BasePermission):
