@@ -1,10 +1,11 @@
-"""Command line: `python -m runner run | test | exec | erase`."""
+"""Command line: `python -m runner run | test | exec | erase | prepare-database`."""
 
 import argparse
 import os
 import sys
 from collections.abc import Sequence
 
+from runner.database import bootstrap, database_of
 from runner.errors import RunnerError
 from runner.state import var_folder
 from runner.throwaway import TEST_SETTINGS, pytest_command, run_command
@@ -17,6 +18,10 @@ def _parser() -> argparse.ArgumentParser:
     run = commands.add_parser("run", help="run the whole system until Ctrl-C")
     run.add_argument("--verbose", action="store_true", help="show all output, not only errors")
     commands.add_parser("erase", help="delete the data of this checkout")
+    commands.add_parser(
+        "prepare-database",
+        help="make the two roles and the database on the server of DATABASE_ADMIN_URL",
+    )
     for name, words in (
         ("test", "run pytest with servers that are thrown away"),
         ("exec", "run any command with servers that are thrown away"),
@@ -33,6 +38,22 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _prepare_database() -> int:
+    """Make roles and database of a deployment, from its environment; safe to repeat."""
+    needed = ("DATABASE_ADMIN_URL", "LINDEN_OWNER_PASSWORD", "LINDEN_APP_PASSWORD")
+    missing = [name for name in needed if not os.environ.get(name)]
+    if missing:
+        raise RunnerError(f"Missing in the environment: {', '.join(missing)}")
+    admin_url = os.environ["DATABASE_ADMIN_URL"]
+    bootstrap(
+        admin_url,
+        database=database_of(admin_url),
+        owner_password=os.environ["LINDEN_OWNER_PASSWORD"],
+        app_password=os.environ["LINDEN_APP_PASSWORD"],
+    )
+    return 0
+
+
 def main(arguments: Sequence[str]) -> int:
     """Carry out one command and return its exit code."""
     options = _parser().parse_args(arguments)
@@ -41,6 +62,8 @@ def main(arguments: Sequence[str]) -> int:
     if options.command == "erase":
         erase(var_folder())
         return 0
+    if options.command == "prepare-database":
+        return _prepare_database()
     rest = options.arguments[1:] if options.arguments[:1] == ["--"] else options.arguments
     if options.command == "test":
         return run_command(pytest_command(rest), durable=options.durable)

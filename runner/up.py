@@ -107,6 +107,7 @@ class System:
             )
             plan = self._make_plan(ports, var)
             told = self._told(servers, ports, plan, var)
+            fresh_folder(Path(told["PROMETHEUS_MULTIPROC_DIR"]))
             environment = {**self._given, **told}
             try:
                 self._prepare(plan, environment, var, watchdog)
@@ -150,6 +151,8 @@ class System:
             "MAIL_SINK_URL": f"http://{LOOPBACK}:{ports.mail}",
             "MLLP_PORT": str(ports.mllp),
             "LINDEN_VAR": str(var),
+            # The web processes add their counts up there; an old run's must not stay.
+            "PROMETHEUS_MULTIPROC_DIR": str(var / "metrics"),
             "PYTHONUNBUFFERED": "1",
         }
 
@@ -320,6 +323,12 @@ def _database_identity(owner_url: str) -> str:
         ).fetchone()
     assert row is not None
     return f"{row[0]}/{row[1]}"
+
+
+def fresh_folder(path: Path) -> None:
+    """Make `path` an empty folder."""
+    shutil.rmtree(path, ignore_errors=True)
+    path.mkdir(parents=True)
 
 
 def _answers_ready(port: int, path: str) -> bool:
