@@ -1,5 +1,16 @@
 """API addresses of this app, under /api/v1/."""
 
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from appointments.api import views
+
+_PATIENT = "patients/<str:patient_ref>"
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path(f"{_PATIENT}/openings", views.OpeningListView.as_view()),
+    path(f"{_PATIENT}/appointments", views.AppointmentListView.as_view()),
+    path(f"{_PATIENT}/appointments/<uuid:appointment_id>", views.AppointmentDetailView.as_view()),
+    path(f"{_PATIENT}/appointments/<uuid:appointment_id>/$cancel", views.CancelView.as_view()),
+    path(f"{_PATIENT}/visit-types", views.VisitTypeListView.as_view()),
+    path(f"{_PATIENT}/locations", views.LocationListView.as_view()),
+]

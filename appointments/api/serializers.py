@@ -1,0 +1,145 @@
+"""Shapes of the appointment answers and requests."""
+
+from rest_framework import serializers
+
+from appointments.models import Appointment, VisitType
+from core.api.serializers import ListFrame, TimeObject
+
+
+class _With(serializers.Serializer):
+    """Adds `with`, a keyword of Python: the name of the practitioner or thing."""
+
+    def get_fields(self) -> dict[str, serializers.Field]:
+        return {**super().get_fields(), "with": serializers.CharField()}
+
+
+class OpeningLocation(serializers.Serializer):
+    id = serializers.UUIDField()
+    name = serializers.CharField()
+
+
+class Opening(_With):
+    id = serializers.CharField(help_text="Opaque; send it to book.")
+    start = TimeObject()
+    end = TimeObject()
+    schedule_id = serializers.UUIDField()
+    location = OpeningLocation()
+
+
+class OpeningList(ListFrame):
+    items = Opening(many=True)
+
+
+class VisitTypeOfAppointment(serializers.Serializer):
+    id = serializers.UUIDField()
+    code = serializers.CharField()
+    name = serializers.CharField()
+    modality = serializers.ChoiceField(VisitType.Modality.choices)
+    preparation = serializers.CharField()
+
+
+class LocationOfAppointment(serializers.Serializer):
+    id = serializers.UUIDField()
+    name = serializers.CharField()
+    address = serializers.CharField()
+    phone = serializers.CharField()
+    directions = serializers.CharField()
+
+
+class Cancelled(serializers.Serializer):
+    at = TimeObject()
+    reason = serializers.ChoiceField(Appointment.CancellationReason.choices)
+
+
+class AppointmentItem(_With):
+    id = serializers.UUIDField()
+    status = serializers.ChoiceField(
+        Appointment.Status.choices, help_text="FHIR AppointmentStatus."
+    )
+    start = TimeObject()
+    end = TimeObject()
+    visit_type = VisitTypeOfAppointment()
+    location = LocationOfAppointment()
+    sequence = serializers.IntegerField(help_text="Rises when the time changes or at cancelling.")
+    version = serializers.IntegerField()
+    booked = TimeObject()
+    booked_via = serializers.ChoiceField(Appointment.Via.choices)
+    cancelled = Cancelled(allow_null=True)
+
+
+class AppointmentList(ListFrame):
+    items = AppointmentItem(many=True)
+
+
+class BookRequest(serializers.Serializer):
+    opening = serializers.CharField(max_length=100, help_text="The id of an opening.")
+
+
+class CancelRequest(serializers.Serializer):
+    reason = serializers.ChoiceField(
+        Appointment.CancellationReason.choices,
+        default=Appointment.CancellationReason.PORTAL.value,
+        help_text="HL7 appointment-cancellation-reason: pat… or other.",
+    )
+
+
+class VisitTypeItem(serializers.Serializer):
+    id = serializers.UUIDField()
+    code = serializers.CharField()
+    name = serializers.CharField()
+    modality = serializers.ChoiceField(VisitType.Modality.choices)
+    duration_minutes = serializers.IntegerField()
+    booking_policy = serializers.ChoiceField(VisitType.BookingPolicy.choices)
+    lead_time_minutes = serializers.IntegerField()
+    horizon_days = serializers.IntegerField()
+    cancel_cutoff_minutes = serializers.IntegerField()
+    preparation = serializers.CharField()
+
+
+class VisitTypeList(ListFrame):
+    items = VisitTypeItem(many=True)
+
+
+class LocationItem(serializers.Serializer):
+    id = serializers.UUIDField()
+    name = serializers.CharField()
+    zone = serializers.CharField()
+    address = serializers.CharField()
+    phone = serializers.CharField()
+    directions = serializers.CharField()
+
+
+class LocationList(ListFrame):
+    items = LocationItem(many=True)
+
+
+class OpeningQuery(serializers.Serializer):
+    """What a search for openings may say."""
+
+    visit_type = serializers.UUIDField()
+    location = serializers.UUIDField(required=False, default=None)
+    schedule = serializers.UUIDField(required=False, default=None)
+    to = serializers.DateField(
+        required=False, default=None, help_text="Last day; default two weeks."
+    )
+    limit = serializers.IntegerField(required=False, default=20, min_value=1, max_value=100)
+    cursor = serializers.CharField(required=False, default=None, max_length=400)
+
+    def get_fields(self) -> dict[str, serializers.Field]:
+        # `from` is a keyword of Python.
+        first = serializers.DateField(
+            required=False, default=None, help_text="First day, local to the location; today."
+        )
+        return {**super().get_fields(), "from": first}
+
+
+class AppointmentQuery(serializers.Serializer):
+    """Which visits to list."""
+
+    period = serializers.ChoiceField(
+        ["upcoming", "past"],
+        default="upcoming",
+        help_text="upcoming: not over yet, the next first; past: the latest first.",
+    )
+    limit = serializers.IntegerField(required=False, default=20, min_value=1, max_value=100)
+    cursor = serializers.CharField(required=False, default=None, max_length=400)

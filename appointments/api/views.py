@@ -1,0 +1,210 @@
+"""Openings and visits for a patient and her caregivers. Parse, one call, render."""
+
+from datetime import date, timedelta
+from typing import Any
+from uuid import UUID
+
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from accounts.scopes import Scope
+from appointments import selectors, services
+from appointments.api import serializers
+from appointments.api.presentation import (
+    APPOINTMENT_FIELDS,
+    appointment_json,
+    location_json,
+    openings_json,
+    visit_type_json,
+)
+from core.api.paging import keyset_page
+from core.areas import Area
+from core.errors import FieldError, InvalidInput, NotFound
+from patients.api.views import PatientView
+
+MAX_DAYS = 31
+DEFAULT_DAYS = 14
+
+
+class AppointmentView(PatientView):
+    area = Area.APPOINTMENTS
+    resource = "Appointment"
+    scopes = {"GET": Scope.APPOINTMENTS_READ, "POST": Scope.APPOINTMENTS_WRITE}
+
+    @property
+    def patient_id(self) -> UUID:
+        assert self.viewer.patient_id is not None
+        return self.viewer.patient_id
+
+    def framed(
+        self, items: list[dict[str, Any]], *, following: str | None = None, warnings: Any = ()
+    ) -> Response:
+        return Response(
+            {"items": items, "next": following, "as_of": self.now, "warnings": list(warnings)}
+        )
+
+    def shown(self, appointment_id: UUID) -> dict[str, Any]:
+        """Return a visit as the API shows it. Raises: NotFound."""
+        row = (
+            selectors.appointments_for(self.viewer)
+            .filter(id=appointment_id)
+            .values(*APPOINTMENT_FIELDS)
+            .first()
+        )
+        if row is None:
+            raise NotFound()
+        self.seen = [appointment_id]
+        return appointment_json(row, self.viewer.language)
+
+
+def _checked(first: date | None, last: date | None, today: date) -> None:
+    """Raises: InvalidInput for an empty range or one of more than 31 days."""
+    if last is None:
+        return
+    # West of UTC it may still be yesterday.
+    start = first or today - timedelta(days=1)
+    if last < start:
+        raise InvalidInput(errors=(FieldError("to", "before-from", "Ends before it starts."),))
+    if (last - start).days >= MAX_DAYS + (first is None):
+        raise InvalidInput(
+            errors=(FieldError("to", "range-too-long", f"At most {MAX_DAYS} days."),)
+        )
+
+
+class OpeningListView(AppointmentView):
+    operation = "appointments.openings.list"
+    resource = "Slot"
+
+    @extend_schema(
+        operation_id="findOpenings",
+        parameters=[serializers.OpeningQuery],
+        responses=serializers.OpeningList,
+    )
+    def get(self, request: Request) -> Response:
+        """Times that she can book, the earliest first."""
+        query = serializers.OpeningQuery(data=request.query_params)
+        query.is_valid(raise_exception=True)
+        asked = query.validated_data
+        _checked(asked["from"], asked["to"], self.now.date())
+        page = selectors.openings_for(
+            self.viewer,
+            patient_id=self.patient_id,
+            visit_type_id=asked["visit_type"],
+            location_id=asked["location"],
+            schedule_id=asked["schedule"],
+            first=asked["from"],
+            last=asked["to"],
+            days=DEFAULT_DAYS,
+            now=self.now,
+            limit=asked["limit"],
+            cursor=asked["cursor"],
+        )
+        return self.framed(
+            openings_json(page.items, self.viewer.language),
+            following=page.next,
+            warnings=() if page.self_bookable else ("not-self-bookable",),
+        )
+
+
+class AppointmentListView(AppointmentView):
+    operation = "appointments.list"
+
+    @extend_schema(
+        operation_id="listAppointments",
+        parameters=[serializers.AppointmentQuery],
+        responses=serializers.AppointmentList,
+    )
+    def get(self, request: Request) -> Response:
+        """Her visits: those to come, or those that are over."""
+        query = serializers.AppointmentQuery(data=request.query_params)
+        query.is_valid(raise_exception=True)
+        asked = query.validated_data
+        upcoming = asked["period"] == "upcoming"
+        visits = (selectors.upcoming if upcoming else selectors.past)(self.viewer, now=self.now)
+        page = keyset_page(
+            visits.values(*APPOINTMENT_FIELDS),
+            order=("starts_at", "id") if upcoming else ("-starts_at", "-id"),
+            bound_to=f"appointments.{asked['period']}:{self.viewer.key}",
+            cursor=asked["cursor"],
+            limit=asked["limit"],
+        )
+        self.seen = [row["id"] for row in page.rows]
+        return self.framed(
+            [appointment_json(row, self.viewer.language) for row in page.rows],
+            following=page.next,
+        )
+
+    @extend_schema(
+        operation_id="bookAppointment",
+        request=serializers.BookRequest,
+        responses={201: serializers.AppointmentItem},
+    )
+    def post(self, request: Request) -> Response:
+        """Book an opening. 409 `slot-taken` carries `alternatives` when somebody was quicker."""
+        body = serializers.BookRequest(data=request.data)
+        body.is_valid(raise_exception=True)
+        try:
+            made = services.book(
+                viewer=self.viewer, opening=body.validated_data["opening"], now=self.now
+            )
+        except (services.SlotTaken, services.NotOffered) as refusal:
+            refusal.extra["alternatives"] = openings_json(
+                refusal.alternatives, self.viewer.language
+            )
+            raise
+        return Response(
+            self.shown(made.id), status=201, headers={"Location": f"{request.path}/{made.id}"}
+        )
+
+
+class AppointmentDetailView(AppointmentView):
+    operation = "appointments.read"
+
+    @extend_schema(operation_id="readAppointment", responses=serializers.AppointmentItem)
+    def get(self, request: Request, appointment_id: UUID) -> Response:
+        """One visit."""
+        return Response(self.shown(appointment_id))
+
+
+class CancelView(AppointmentView):
+    operation = "appointments.cancel"
+
+    @extend_schema(
+        operation_id="cancelAppointment",
+        request=serializers.CancelRequest,
+        responses={200: serializers.AppointmentItem},
+    )
+    def post(self, request: Request, appointment_id: UUID) -> Response:
+        """Cancel a visit; its time is free for others at once."""
+        body = serializers.CancelRequest(data=request.data)
+        body.is_valid(raise_exception=True)
+        services.cancel(
+            viewer=self.viewer,
+            appointment_id=appointment_id,
+            reason=body.validated_data["reason"],
+            now=self.now,
+        )
+        return Response(self.shown(appointment_id))
+
+
+class VisitTypeListView(AppointmentView):
+    operation = "appointments.visit-types.list"
+    resource = "HealthcareService"
+
+    @extend_schema(operation_id="listVisitTypes", responses=serializers.VisitTypeList)
+    def get(self, request: Request) -> Response:
+        """The kinds of visit of her clinics, and how each is booked."""
+        found = selectors.visit_types_for(self.viewer, patient_id=self.patient_id, now=self.now)
+        return self.framed([visit_type_json(row) for row in found])
+
+
+class LocationListView(AppointmentView):
+    operation = "appointments.locations.list"
+    resource = "Location"
+
+    @extend_schema(operation_id="listLocations", responses=serializers.LocationList)
+    def get(self, request: Request) -> Response:
+        """The places of her clinics."""
+        found = selectors.locations_for(self.viewer, patient_id=self.patient_id, now=self.now)
+        return self.framed([location_json(row) for row in found])

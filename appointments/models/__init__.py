@@ -1,0 +1,33 @@
+"""Tables of visits: what is offered (supply) and what is booked (booking)."""
+
+from appointments.models.booking import (
+    Appointment,
+    AppointmentHistory,
+    Block,
+    PatientClaim,
+    ResourceClaim,
+)
+from appointments.models.supply import (
+    Availability,
+    AvailabilityException,
+    Location,
+    Resource,
+    Schedule,
+    VisitType,
+    VisitTypeNeed,
+)
+
+__all__ = [
+    "Appointment",
+    "AppointmentHistory",
+    "Availability",
+    "AvailabilityException",
+    "Block",
+    "Location",
+    "PatientClaim",
+    "Resource",
+    "ResourceClaim",
+    "Schedule",
+    "VisitType",
+    "VisitTypeNeed",
+]

@@ -1,0 +1,288 @@
+"""What is booked: the visit, its history, and the time it claims.
+
+Double booking is refused by the exclusion constraints of the two claim tables, whatever code
+writes them. A resource's claim carries no patient, so everybody may see which time is taken
+and nobody by whom; a patient's claim lies behind row security.
+"""
+
+from django.contrib.postgres.constraints import ExclusionConstraint
+from django.contrib.postgres.fields import DateTimeRangeField, RangeOperators
+from django.db import models
+from django.db.models import F, Q
+
+from accounts.models import User
+from appointments.models.supply import Location, Resource, Schedule, VisitType
+from core.models import BaseModel
+from patients.models import Patient
+
+
+class Appointment(BaseModel):
+    """A visit of one patient. FHIR Appointment, with its status codes.
+
+    `sequence` rises when the time changes or the visit is cancelled (iCalendar SEQUENCE);
+    `version` with every change. `local_date` and `local_time` are what the wall clock of
+    `zone` was booked to show, so that a change of a zone's rules can be followed.
+    """
+
+    class Status(models.TextChoices):
+        PROPOSED = "proposed"
+        PENDING = "pending"
+        BOOKED = "booked"
+        ARRIVED = "arrived"
+        FULFILLED = "fulfilled"
+        CANCELLED = "cancelled"
+        NOSHOW = "noshow", "No show"
+        ENTERED_IN_ERROR = "entered-in-error"
+        CHECKED_IN = "checked-in"
+        WAITLIST = "waitlist"
+
+    class Via(models.TextChoices):
+        PATIENT = "patient"
+        PROXY = "proxy"
+        STAFF = "staff"
+        SYSTEM = "system"
+
+    class CancellationReason(models.TextChoices):
+        """HL7 code system appointment-cancellation-reason."""
+
+        PORTAL = "pat-cpp", "Patient: cancelled in the portal"
+        PATIENT = "pat", "Patient"
+        FEELING_BETTER = "pat-fb", "Patient: feeling better"
+        TRANSPORT = "pat-lt", "Patient: no transport"
+        MEMBER_TERMINATED = "pat-mt", "Patient: member terminated"
+        DECEASED = "pat-dec", "Patient: deceased"
+        PROVIDER = "prov", "Provider"
+        PROVIDER_PERSONAL = "prov-pers", "Provider: personal"
+        EQUIPMENT = "maint", "Equipment maintenance or repair"
+        WEATHER = "oth-weath", "Weather"
+        ERROR = "oth-err", "Registration error"
+        OTHER = "other"
+
+    patient = models.ForeignKey(Patient, models.PROTECT, related_name="appointments")
+    status = models.CharField(max_length=16, choices=Status.choices)
+    starts_at = models.DateTimeField()
+    ends_at = models.DateTimeField()
+    zone = models.CharField(max_length=64, help_text="IANA time zone of the location")
+    local_date = models.DateField()
+    local_time = models.TimeField()
+    schedule = models.ForeignKey(Schedule, models.PROTECT, related_name="appointments")
+    location = models.ForeignKey(Location, models.PROTECT, related_name="appointments")
+    visit_type = models.ForeignKey(VisitType, models.PROTECT, related_name="appointments")
+    sequence = models.PositiveSmallIntegerField(default=0)
+    version = models.PositiveIntegerField(default=1)
+    booked_at = models.DateTimeField()
+    booked_by = models.ForeignKey(User, models.PROTECT, null=True, related_name="+")
+    created_via = models.CharField(max_length=8, choices=Via.choices)
+    cancelled_at = models.DateTimeField(null=True, blank=True)
+    cancelled_by = models.ForeignKey(User, models.PROTECT, null=True, blank=True, related_name="+")
+    cancellation_reason = models.CharField(
+        max_length=12, choices=CancellationReason.choices, blank=True
+    )
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(starts_at__lt=F("ends_at")), name="appointment_start_before_end"
+            ),
+            models.CheckConstraint(condition=~Q(zone=""), name="appointment_has_zone"),
+            models.CheckConstraint(
+                condition=Q(
+                    status__in=[
+                        "proposed",
+                        "pending",
+                        "booked",
+                        "arrived",
+                        "fulfilled",
+                        "cancelled",
+                        "noshow",
+                        "entered-in-error",
+                        "checked-in",
+                        "waitlist",
+                    ]
+                ),
+                name="appointment_status_is_fhir",
+            ),
+            models.CheckConstraint(
+                condition=Q(
+                    status="cancelled",
+                    cancelled_at__isnull=False,
+                    cancelled_by__isnull=False,
+                )
+                & ~Q(cancellation_reason="")
+                | ~Q(status="cancelled")
+                & Q(cancelled_at__isnull=True, cancelled_by__isnull=True, cancellation_reason=""),
+                name="appointment_cancelled_by_somebody_for_a_reason",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["patient", "starts_at", "id"], name="appointment_by_patient"),
+            models.Index(fields=["location", "local_date"], name="appointment_by_day"),
+        ]
+
+    def __str__(self) -> str:
+        return f"appointment {str(self.id)[-6:]}"
+
+
+class AppointmentHistory(BaseModel):
+    """What an appointment was after one change, and who changed it. Rows are only added."""
+
+    append_only = True
+
+    class Action(models.TextChoices):
+        BOOK = "book"
+        CANCEL = "cancel"
+        STATUS = "status"
+
+    appointment = models.ForeignKey(Appointment, models.PROTECT, related_name="history")
+    patient = models.ForeignKey(Patient, models.PROTECT, related_name="+")
+    version = models.PositiveIntegerField()
+    action = models.CharField(max_length=12, choices=Action.choices)
+    status = models.CharField(max_length=16, choices=Appointment.Status.choices)
+    starts_at = models.DateTimeField()
+    ends_at = models.DateTimeField()
+    at = models.DateTimeField()
+    actor = models.ForeignKey(User, models.PROTECT, null=True, related_name="+")
+    via = models.CharField(max_length=8, choices=Appointment.Via.choices)
+    reason = models.CharField(max_length=12, blank=True)
+
+    class Meta:
+        verbose_name_plural = "appointment history"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["appointment", "version"], name="appointment_history_version_once"
+            )
+        ]
+        indexes = [models.Index(fields=["patient", "at"], name="appointment_history_patient")]
+
+    def __str__(self) -> str:
+        return f"history {str(self.id)[-6:]}"
+
+
+class Block(BaseModel):
+    """Staff keep a resource free of visits for a time."""
+
+    resource = models.ForeignKey(Resource, models.PROTECT, related_name="blocks")
+    starts_at = models.DateTimeField()
+    ends_at = models.DateTimeField()
+    reason = models.CharField(max_length=120)
+    made_at = models.DateTimeField()
+    made_by = models.ForeignKey(User, models.PROTECT, related_name="+")
+    lifted_at = models.DateTimeField(null=True, blank=True)
+    lifted_by = models.ForeignKey(User, models.PROTECT, null=True, blank=True, related_name="+")
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(starts_at__lt=F("ends_at")), name="block_start_before_end"
+            ),
+            models.CheckConstraint(
+                condition=Q(lifted_at__isnull=True, lifted_by__isnull=True)
+                | Q(lifted_at__isnull=False, lifted_by__isnull=False),
+                name="block_lifted_by_somebody",
+            ),
+        ]
+        indexes = [models.Index(fields=["resource", "starts_at"], name="block_by_resource")]
+
+    def __str__(self) -> str:
+        return f"block {str(self.id)[-6:]}"
+
+
+def _bounded(field: str) -> Q:
+    """A range with both ends, the lower one inclusive, and something between them."""
+    return Q(
+        **{
+            f"{field}__isempty": False,
+            f"{field}__lower_inf": False,
+            f"{field}__upper_inf": False,
+            f"{field}__lower_inc": True,
+            f"{field}__upper_inc": False,
+        }
+    )
+
+
+class ResourceClaim(BaseModel):
+    """Time of one resource, in one lane, that nothing else may take while it is active.
+
+    `during` includes the buffers. `held_for` is the appointment, hold or block that needs
+    the time; it has no foreign key and means nothing without that row.
+    """
+
+    class Kind(models.TextChoices):
+        HOLD = "hold"
+        BOOKING = "booking"
+        BLOCK = "block"
+
+    resource = models.ForeignKey(Resource, models.PROTECT, related_name="claims")
+    lane = models.PositiveSmallIntegerField(default=0)
+    during = DateTimeRangeField()
+    kind = models.CharField(max_length=8, choices=Kind.choices)
+    active = models.BooleanField(default=True)
+    expires_at = models.DateTimeField(null=True, blank=True)
+    held_for = models.UUIDField()
+    made_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            ExclusionConstraint(
+                name="resource_claim_no_overlap",
+                expressions=[
+                    ("resource", RangeOperators.EQUAL),
+                    ("lane", RangeOperators.EQUAL),
+                    ("during", RangeOperators.OVERLAPS),
+                ],
+                condition=Q(active=True),
+            ),
+            models.CheckConstraint(condition=_bounded("during"), name="resource_claim_bounded"),
+            models.CheckConstraint(
+                condition=Q(kind="hold", expires_at__isnull=False)
+                | Q(kind__in=["booking", "block"], expires_at__isnull=True),
+                name="resource_claim_only_holds_expire",
+            ),
+            models.CheckConstraint(
+                condition=Q(active=True, ended_at__isnull=True)
+                | Q(active=False, ended_at__isnull=False),
+                name="resource_claim_ended_when_inactive",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["held_for"], name="resource_claim_held_for"),
+            models.Index(
+                fields=["resource", "expires_at"],
+                condition=Q(active=True, kind="hold"),
+                name="resource_claim_holds",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"claim {str(self.id)[-6:]}"
+
+
+class PatientClaim(BaseModel):
+    """Time of one patient that her other visits may not take. For bookings only."""
+
+    patient = models.ForeignKey(Patient, models.PROTECT, related_name="+")
+    appointment = models.ForeignKey(Appointment, models.PROTECT, related_name="patient_claims")
+    during = DateTimeRangeField()
+    active = models.BooleanField(default=True)
+
+    class Meta:
+        constraints = [
+            ExclusionConstraint(
+                name="patient_claim_no_overlap",
+                expressions=[
+                    ("patient", RangeOperators.EQUAL),
+                    ("during", RangeOperators.OVERLAPS),
+                ],
+                condition=Q(active=True),
+            ),
+            models.CheckConstraint(condition=_bounded("during"), name="patient_claim_bounded"),
+            models.UniqueConstraint(
+                fields=["appointment"],
+                condition=Q(active=True),
+                name="patient_claim_active_once",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"claim {str(self.id)[-6:]}"
