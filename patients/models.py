@@ -1,5 +1,7 @@
 """Whose record it is: the patient, who may act for her, and who looks after her."""
 
+from typing import Any
+
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Q
@@ -52,9 +54,12 @@ class Patient(BaseModel):
     def display_name(self) -> str:
         return f"{self.given_name} {self.family_name}"
 
-    def save(self, *args: object, **kwargs: object) -> None:
+    def save(self, *args: Any, **kwargs: Any) -> None:
         self.family_name_key = normalised_family_name(self.family_name)
-        super().save(*args, **kwargs)  # type: ignore[arg-type]
+        fields = kwargs.get("update_fields")
+        if fields is not None and "family_name" in fields:
+            kwargs["update_fields"] = {*fields, "family_name_key"}
+        super().save(*args, **kwargs)
 
 
 class PatientIdentifier(BaseModel):

@@ -3,6 +3,8 @@
 from django.contrib import admin
 from django.urls import include, path
 
+from portal.views import home
+
 handler404 = "portal.errors.not_found"
 handler500 = "portal.errors.server_error"
 
@@ -18,8 +20,10 @@ api_v1 = [
 ]
 
 urlpatterns = [
+    path("", home, name="home"),
     path("admin/", admin.site.urls),
     path("accounts/", include("allauth.urls")),
-    path("o/", include("oauth2_provider.urls", namespace="oauth2_provider")),
+    path("o/", include("accounts.oauth_urls")),
     path("api/v1/", include(api_v1)),
+    path("", include("education.urls")),
 ]

@@ -6,15 +6,15 @@ security holds for the whole answer and the audit event commits before a byte le
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 from uuid import UUID
 
 import orjson
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
-from rest_framework.exceptions import NotAuthenticated
+from rest_framework.exceptions import MethodNotAllowed, NotAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -29,7 +29,7 @@ from core.clock import utc_now
 from core.context import current_client
 from core.crypto import keyed_digest
 from core.db import identity
-from core.errors import Forbidden
+from core.errors import Forbidden, NotFound
 from core.models import AuditEvent
 from patients.viewer import Viewer, patient_viewer, staff_viewer
 
@@ -42,19 +42,27 @@ _ACTIONS = {
     "DELETE": AuditEvent.Action.DELETE,
 }
 _DENIALS = {401, 403, 404, 409}
+_PERSONAL = frozenset(str(scope) for scope in Scope)
 
 
 class PersonalView(APIView):
     """Shared dispatch of patient and staff endpoints."""
 
     permission_classes = (DecidedByViewer,)
+    # No OPTIONS: it would describe the endpoint to anybody.
+    http_method_names = ["get", "head", "post", "put", "patch", "delete"]
 
     area: ClassVar[Area]
     operation: ClassVar[str]
     resource: ClassVar[str] = ""
-    # Set by handlers, for the audit event: which rows the answer shows or changed.
+    # A search that is sent as POST so that no name stands in an address: it changes nothing,
+    # needs no Idempotency-Key, and is audited as a read.
+    post_only_reads: ClassVar[bool] = False
+    # Set by handlers, for the audit event: which rows the answer shows or changed, and about
+    # whom; an answer about several patients sets `seen_of` and gets one event for each.
     seen: Iterable[UUID] = ()
     about: UUID | None = None
+    seen_of: Mapping[UUID | None, Iterable[UUID]] | None = None
 
     now: datetime
     viewer: Viewer
@@ -76,25 +84,30 @@ class PersonalView(APIView):
 
     def _authorised(self, request: Request) -> Response:
         self.initial(request, *self.args, **self.kwargs)
-        handler = getattr(self, (request.method or "").lower(), self.http_method_not_allowed)
-        if handler == self.http_method_not_allowed:
-            handler(request)
+        method = (request.method or "").lower()
+        handler = getattr(self, method, None) if method in self.http_method_names else None
+        if handler is None:
+            raise MethodNotAllowed(request.method or "")
         self.viewer = self.viewer_of(request)
         with identity(self.viewer.identity):
             response = self._answer(request, handler)
-            audit.record(
-                action=_ACTIONS.get(request.method or "", AuditEvent.Action.EXECUTE),
+            audit.record_for_patients(
+                self.seen_of or {self.about or self.viewer.patient_id: self.seen},
+                action=self._action(request),
                 operation=self.operation,
                 now=self.now,
                 area=self.area,
-                patient_id=self.about or self.viewer.patient_id,
                 resource=self.resource,
-                resource_ids=self.seen,
             )
         return response
 
+    def _action(self, request: Request) -> str:
+        if self.post_only_reads:
+            return AuditEvent.Action.READ
+        return _ACTIONS.get(request.method or "", AuditEvent.Action.EXECUTE)
+
     def _answer(self, request: Request, handler: Any) -> Response:
-        if request.method == "POST":
+        if request.method == "POST" and not self.post_only_reads:
             response = run_once(
                 request=request,
                 owner=KeyOwner(
@@ -120,9 +133,7 @@ class PersonalView(APIView):
         return {name: value for name, value in self.kwargs.items() if name != "patient_ref"}
 
     def _finished(self, request: Request, response: Response) -> Response:
-        response = cast(
-            Response, self.finalize_response(request, response, *self.args, **self.kwargs)
-        )
+        response = self.finalize_response(request, response, *self.args, **self.kwargs)
         response["Cache-Control"] = "no-store, private"
         return response
 
@@ -146,23 +157,29 @@ class PersonalView(APIView):
         return response
 
     def _refused(self, request: Request, error: Exception) -> Response:
-        response = cast(Response, self.handle_exception(error))
+        response = self.handle_exception(error)
         if response.status_code in _DENIALS:
-            user = getattr(request, "_user", None)
-            audit.record_denial(
-                operation=self.operation,
-                now=self.now,
-                reason_code=str((response.data or {}).get("code", "")),
-                actor_kind=self.viewer.kind if hasattr(self, "viewer") else "none",
-                actor_id=getattr(user, "pk", None),
-                action=_ACTIONS.get(request.method or "", AuditEvent.Action.EXECUTE),
-            )
+            try:
+                self._record_denial(request, str((response.data or {}).get("code", "")))
+            except audit.AuditUnavailable as unavailable:
+                response = self.handle_exception(unavailable)
         response = self._finished(request, response)
         response.render()
         return response
 
+    def _record_denial(self, request: Request, code: str) -> None:
+        user = getattr(request, "_user", None)
+        audit.record_denial(
+            operation=self.operation,
+            now=self.now,
+            reason_code=code,
+            actor_kind=self.viewer.kind if hasattr(self, "viewer") else "none",
+            actor_id=getattr(user, "pk", None),
+            action=self._action(request),
+        )
 
-def _person(request: Request) -> User:
+
+def person(request: Request) -> User:
     user = request.user
     if not isinstance(user, User) or request.auth is None:
         raise NotAuthenticated()
@@ -170,23 +187,30 @@ def _person(request: Request) -> User:
 
 
 class PatientView(PersonalView):
-    """An endpoint under `/api/v1/patients/{patient_ref}/`, for the patient or her caregiver."""
+    """An endpoint under `/api/v1/patients/{patient_ref}/`, for the patient or her caregiver.
 
-    scopes: ClassVar[dict[str, Scope]]
+    `scopes` says which scope each method needs. A method that it leaves out needs any scope of
+    a person: the frame of the record, which every part of it hangs on.
+    """
+
+    scopes: ClassVar[dict[str, Scope]] = {}
 
     def viewer_of(self, request: Request) -> Viewer:
-        user = _person(request)
-        held = frozenset(request.auth.scope.split())
-        needed = self.scopes["GET" if request.method == "HEAD" else request.method or ""]
-        if needed not in held:
+        user = person(request)
+        held = frozenset(request.auth.scope.split()) & _PERSONAL
+        needed = self.scopes.get("GET" if request.method == "HEAD" else request.method or "")
+        if not held or (needed is not None and needed not in held):
             raise Forbidden()
         viewer = patient_viewer(
             user=user,
             patient_ref=self.kwargs["patient_ref"],
-            token_scopes=held & frozenset(str(scope) for scope in Scope),
+            token_scopes=held,
             client_id=current_client.get(),
         )
-        viewer.require_grant(needed)
+        if needed is not None:
+            viewer.require_grant(needed)
+        elif not viewer.scopes:
+            raise NotFound()
         return viewer
 
 
@@ -196,7 +220,7 @@ class StaffView(PersonalView):
     roles: ClassVar[frozenset[str]]
 
     def viewer_of(self, request: Request) -> Viewer:
-        user = _person(request)
+        user = person(request)
         if STAFF not in request.auth.scope.split():
             raise Forbidden()
         viewer = staff_viewer(user=user, now=self.now, client_id=current_client.get())

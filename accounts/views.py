@@ -1,0 +1,65 @@
+"""The OAuth pages that the toolkit leaves more open than we want them."""
+
+import base64
+import binascii
+import json
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from oauth2_provider.views import AuthorizationView, IntrospectTokenView
+
+
+class ConsentView(AuthorizationView):
+    """Ask the person, in plain words, whether this app may act for her. Always asks.
+
+    The answer leaves by a redirect to the app, which browsers hold to the form's policy: the
+    page allows exactly the address of this request.
+    """
+
+    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        # A client could ask for `approval_prompt=auto` and skip the question.
+        request.GET = request.GET.copy()
+        request.GET["approval_prompt"] = "force"
+        response: HttpResponse = super().get(request, *args, **kwargs)
+        target = _form_target(self.oauth2_data.get("redirect_uri", ""))
+        if target:
+            response._csp_update = {"form-action": [target]}  # type: ignore[attr-defined]
+        response["Cache-Control"] = "no-store, private"
+        return response
+
+
+def _form_target(redirect_uri: str) -> str:
+    parts = urlsplit(redirect_uri)
+    if parts.scheme in ("http", "https"):
+        return f"{parts.scheme}://{parts.netloc}"
+    return f"{parts.scheme}:" if parts.scheme else ""
+
+
+class OwnTokenIntrospectionView(IntrospectTokenView):
+    """A confidential client may ask about its own tokens, and learns no name."""
+
+    http_method_names = ["post"]
+
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        answer = super().post(request, *args, **kwargs)
+        if answer.status_code != 200:
+            return answer
+        found: dict[str, Any] = json.loads(answer.content)
+        if found.get("client_id") != _asking_client(request):
+            found = {"active": False}
+        found.pop("username", None)
+        response = JsonResponse(found)
+        response["Cache-Control"] = "no-store"
+        return response
+
+
+def _asking_client(request: HttpRequest) -> str:
+    """Return the client id that the request authenticated with (the toolkit checked it)."""
+    scheme, _, sent = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "basic":
+        return request.POST.get("client_id", "")
+    try:
+        return base64.b64decode(sent).decode().partition(":")[0]
+    except (binascii.Error, UnicodeDecodeError):
+        return ""

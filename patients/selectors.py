@@ -1,0 +1,157 @@
+"""Reads of the record's frame. Every one starts from who is asking."""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from django.db import connection
+from django.db.models import F, QuerySet
+
+from accounts.models import Membership, Organization, User
+from core.errors import NotFound
+from core.models import AuditEvent
+from patients.models import CareTeamMember, Enrolment, Patient, ProfileFact
+from patients.names import normalised_family_name
+from patients.viewer import Viewer
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A record that a signed-in person may open, and what she may do there.
+
+    `scopes` is empty for the patient herself: she may do everything her token allows.
+    """
+
+    patient_id: UUID
+    relation: Literal["patient", "proxy"]
+    scopes: tuple[str, ...]
+    given_name: str
+    family_name: str
+    zone: str
+    valid_until: datetime | None
+
+
+def records_of(user: User) -> list[Record]:
+    """Return the records that `user` may open, her own first."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT * FROM reaches_of(%s)", [user.pk])
+        return [
+            Record(row[0], row[1], tuple(row[2]), row[3], row[4], row[5], row[6])
+            for row in cursor.fetchall()
+        ]
+
+
+def own_patient(viewer: Viewer) -> Patient:
+    """Return the record that the viewer acts in. Raises: NotFound."""
+    patient = Patient.objects.filter(id=viewer.patient_id).first()
+    if patient is None:
+        raise NotFound()
+    return patient
+
+
+def profile_facts(viewer: Viewer, patient_id: UUID) -> QuerySet[ProfileFact]:
+    """Return the facts of the profile that hold now, by kind and code."""
+    return ProfileFact.objects.filter(
+        patient_id=_of(viewer, patient_id), superseded_at__isnull=True
+    ).order_by("kind", "code")
+
+
+def organizations_of(viewer: Viewer, patient_id: UUID, *, now: datetime) -> list[Organization]:
+    """Return where she is enrolled now, with phones; by name."""
+    rows = (
+        Enrolment.objects.filter(patient_id=_of(viewer, patient_id), starts_at__lte=now)
+        .exclude(ends_at__lte=now)
+        .select_related("organization")
+        .order_by("organization__name")
+    )
+    return [row.organization for row in rows]
+
+
+def care_team(viewer: Viewer, patient_id: UUID, *, now: datetime) -> list[CareTeamMember]:
+    """Return who is on her care team now."""
+    return list(
+        CareTeamMember.objects.filter(patient_id=_of(viewer, patient_id), valid_from__lte=now)
+        .exclude(valid_until__lte=now)
+        .select_related("user")
+        .order_by("role", "valid_from")
+    )
+
+
+def _of(viewer: Viewer, patient_id: UUID) -> UUID | None:
+    """For a patient or proxy, the one record she acts in, whatever was asked for."""
+    return patient_id if viewer.kind in ("staff", "system") else viewer.patient_id
+
+
+def access_log(viewer: Viewer) -> QuerySet[AuditEvent, dict[str, Any]]:
+    """Return every look at and change of her record. Hers alone: a caregiver gets NotFound."""
+    if viewer.kind != "patient":
+        raise NotFound()
+    return AuditEvent.objects.filter(patient_id=viewer.patient_id).values(
+        "id", "occurred_at", "action", "outcome", "actor_kind", "actor_id", "area", "operation"
+    )
+
+
+def names_of(user_ids: set[UUID]) -> dict[UUID, str]:
+    """Return the full names of people who acted on a record."""
+    return {user.pk: user.full_name for user in User.objects.filter(pk__in=user_ids)}
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A patient as a list shows her to staff."""
+
+    id: UUID
+    given_name: str
+    family_name: str
+    birth_date: date
+    sex: str
+
+
+def find_patients(
+    viewer: Viewer,
+    *,
+    authority: str = "",
+    value: str = "",
+    family_name: str = "",
+    birth_date: date | None = None,
+    limit: int = 20,
+) -> list[Found]:
+    """Return patients in the staff's reach by number, or by family name and birth date."""
+    rows = Patient.objects.filter(is_active=True) if viewer.kind == "staff" else None
+    if rows is None:
+        raise NotFound()
+    if value:
+        rows = rows.filter(
+            identifiers__authority=authority,
+            identifiers__value=value,
+            identifiers__valid_until__isnull=True,
+        )
+    else:
+        rows = rows.filter(
+            family_name_key=normalised_family_name(family_name), birth_date=birth_date
+        )
+    found = rows.order_by(F("family_name_key"), "given_name", "id").values_list(
+        "id", "given_name", "family_name", "birth_date", "sex"
+    )
+    return [Found(*row) for row in found[:limit]]
+
+
+def organization_for(
+    viewer: Viewer, *, organization_id: UUID | None, roles: frozenset[str], now: datetime
+) -> Organization:
+    """Return the organization in which the viewer may act in one of `roles`.
+
+    None means her only one. Raises: NotFound when there is none, or more than one to choose from.
+    """
+    memberships = Membership.objects.active_at(now).filter(
+        user_id=viewer.user_id, role__in=roles, organization__is_active=True
+    )
+    if organization_id is not None:
+        memberships = memberships.filter(organization_id=organization_id)
+    found = Organization.objects.filter(id__in=memberships.values("organization_id")).order_by(
+        "id"
+    )[:2]
+    if len(found) != 1:
+        raise NotFound()
+    return found[0]
