@@ -29,13 +29,11 @@ STYLE = (
 )
 _STYLE_HASH = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
 CONTENT_POLICY = {
-    "DIRECTIVES": {
-        "default-src": ["'none'"],
-        "style-src": [f"'sha256-{_STYLE_HASH}'"],
-        "base-uri": ["'none'"],
-        "form-action": ["'none'"],
-        "frame-ancestors": ["'none'"],
-    }
+    "default-src": ["'none'"],
+    "style-src": [f"'sha256-{_STYLE_HASH}'"],
+    "base-uri": ["'none'"],
+    "form-action": ["'none'"],
+    "frame-ancestors": ["'none'"],
 }
 LANGUAGE_FALLBACK = "language-fallback"
 NOT_REVIEWED = "not-clinically-reviewed"

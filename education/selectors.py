@@ -51,7 +51,7 @@ LEFT JOIN LATERAL (
 ) s ON true
 ORDER BY h.complete DESC, h.rank DESC, h.title
 """
-_HEADLINE = f"StartSel={_MARK_START}, StopSel={_MARK_END}, MaxWords=30, MinWords=12, MaxFragments=1"
+_HEADLINE = f"StartSel={_MARK_START}, StopSel={_MARK_END}, MaxWords=18, MinWords=8, MaxFragments=2"
 
 
 @dataclass(frozen=True, slots=True)
