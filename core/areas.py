@@ -31,6 +31,7 @@ SYSTEM_PURPOSES: dict[str, frozenset[Area]] = {
     ),
     "check-ins": frozenset({Area.RECORD, Area.SYMPTOMS}),
     "booking": frozenset({Area.RECORD, Area.APPOINTMENTS}),
+    "privacy-incident": frozenset({Area.AUDIT}),
     "release": frozenset({Area.RECORD, Area.LABS}),
     "registration": frozenset({Area.RECORD, Area.APPOINTMENTS, Area.SYMPTOMS, Area.LABS}),
     "events": frozenset(),

@@ -5,7 +5,7 @@ from typing import Any
 from django.db import models
 
 
-class ExactNumberField(models.DecimalField):
+class ExactNumberField(models.DecimalField):  # type: ignore[type-arg]
     """A laboratory number with the scale it was sent with: PostgreSQL `numeric`, never rounded."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

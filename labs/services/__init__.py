@@ -1,0 +1,1 @@
+"""Laboratory results, writing side: intake, matching, judging, filing, release."""

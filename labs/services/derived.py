@@ -1,0 +1,284 @@
+"""Results that we work out ourselves: total calcium corrected for albumin."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.db.models import Q
+
+from clinical.calcium import (
+    CorrectedCalcium,
+    KidneyAndProtein,
+    Measurement,
+    corrected_calcium,
+)
+from clinical.reference_ranges import RangeFault, RangeProblem
+from clinical.states import PortalState, direction_of, tier_of
+from clinical.units import unit_of_ucum
+from clinical.values import quantity
+from clinical.verdict import Basis, ResultInput, Verdict, judge
+from labs.models import InboundMessage, Observation
+from labs.services.judging import digest
+from labs.services.rows import (
+    range_columns,
+    stored_range,
+    stored_unit,
+    stored_value,
+    verdict_columns,
+)
+from patients.models import ProfileFact
+
+# LOINC of calcium corrected for albumin, by the unit it is given in.
+_LOINC = {"mg/dL": "46099-8", "mmol/L": "29265-6"}
+_INPUTS = frozenset({"calcium_total", "albumin"})
+_BETTER = frozenset({"calcium_ionized", "calcium_corrected"})
+_RELEVANT = _INPUTS | _BETTER
+_KIDNEY = frozenset({"egfr", "creatinine"})
+KIDNEY_LOOK_BACK = timedelta(days=90)
+"""How far back an eGFR still speaks about the kidneys (our choice)."""
+
+_NO_RANGE = RangeProblem(RangeFault.ABSENT, "")
+_NO_RANGE_REASON = "Worked out from two results. The lab sent no range for it."
+
+
+@dataclass(frozen=True, slots=True)
+class DerivedChange:
+    """What became of the derived results: new versions, and versions that no longer count."""
+
+    filed: tuple[Observation, ...] = ()
+    lost: tuple[Observation, ...] = ()
+
+
+def refresh_corrected_calcium(
+    touched: Iterable[Observation], *, message: InboundMessage, now: datetime
+) -> DerivedChange:
+    """Work out the corrected calcium again wherever one of its inputs changed.
+
+    A new input version makes a new derived version; an input that no longer serves retires it.
+    It is not worked out where the laboratory measured ionised calcium or corrected it itself.
+    """
+    rows = [row for row in touched if row.analyte_key in _RELEVANT | _KIDNEY]
+    if not any(row.analyte_key in _RELEVANT for row in rows):
+        return DerivedChange()
+    patient_id = rows[0].patient_id
+    nearby = list(
+        Observation.objects.current()
+        .laboratory_made()
+        .select_related("report")
+        .filter(
+            Q(effective_at__in={row.effective_at for row in rows})
+            | Q(report__filler_key__in={row.report.filler_key for row in rows}),
+            patient_id=patient_id,
+            laboratory_id=message.laboratory_id,
+            analyte_key__in=_RELEVANT,
+        )
+    )
+    calciums = [row for row in nearby if row.analyte_key == "calcium_total"]
+    if not calciums:
+        return DerivedChange()
+    keys = {_identity(row): row for row in calciums}
+    stored = list(
+        Observation.objects.filter(patient_id=patient_id, identity_key__in=keys).order_by("version")
+    )
+    background = _background(patient_id, max(row.effective_at for row in calciums))
+    filed: list[Observation] = []
+    lost: list[Observation] = []
+    for key, calcium in keys.items():
+        versions = [row for row in stored if row.identity_key == key]
+        made = _work_out(calcium, nearby, background)
+        change = _settle(made, calcium, key, versions, message=message, now=now)
+        filed += change.filed
+        lost += change.lost
+    _retire(lost, filed, now=now)
+    Observation.objects.bulk_create(filed)
+    return DerivedChange(tuple(filed), tuple(lost))
+
+
+def _identity(calcium: Observation) -> str:
+    return digest("derived", "calcium_corrected", calcium.identity_key)
+
+
+def _measurement(row: Observation) -> Measurement:
+    return Measurement(
+        version_id=str(row.id),
+        value=stored_value(row),
+        unit=stored_unit(row),
+        status=row.status_sent,
+        comparable=row.comparable,
+        specimen=row.specimen or row.report.filler_key,
+        collected_at=row.effective_at,
+    )
+
+
+def _work_out(
+    calcium: Observation, nearby: list[Observation], background: KidneyAndProtein
+) -> tuple[CorrectedCalcium, Observation] | None:
+    def together(other: Observation) -> bool:
+        same_order = other.report.filler_key == calcium.report.filler_key
+        return other.effective_at == calcium.effective_at or (
+            same_order and other.specimen == calcium.specimen
+        )
+
+    better = [
+        row for row in nearby if row.analyte_key in _BETTER and row.comparable and together(row)
+    ]
+    if better:
+        return None
+    for albumin in nearby:
+        if albumin.analyte_key != "albumin" or not together(albumin):
+            continue
+        made = corrected_calcium(
+            calcium=_measurement(calcium), albumin=_measurement(albumin), background=background
+        )
+        if isinstance(made, CorrectedCalcium):
+            return made, albumin
+    return None
+
+
+def _background(patient_id: UUID, at: datetime) -> KidneyAndProtein:
+    """Return what is known of kidneys and blood proteins around `at`: two statements."""
+    latest: dict[str, Observation] = {}
+    kidney = (
+        Observation.objects.current()
+        .laboratory_made()
+        .filter(
+            patient_id=patient_id,
+            analyte_key__in=_KIDNEY,
+            comparable=True,
+            effective_at__gt=at - KIDNEY_LOOK_BACK,
+            effective_at__lte=at + timedelta(days=1),
+        )
+    )
+    for row in kidney.order_by("effective_at"):
+        latest[row.analyte_key] = row
+    conditions = set(
+        ProfileFact.objects.filter(
+            patient_id=patient_id,
+            code__in=["dialysis", "paraprotein"],
+            result__in=["present", "positive"],
+            superseded_at__isnull=True,
+        ).values_list("code", flat=True)
+    )
+    creatinine, egfr = latest.get("creatinine"), latest.get("egfr")
+    return KidneyAndProtein(
+        egfr=stored_value(egfr) if egfr else None,
+        creatinine_raised=(
+            direction_of(PortalState(creatinine.state)) == "high" if creatinine else None
+        ),
+        on_dialysis="dialysis" in conditions,
+        paraprotein="paraprotein" in conditions,
+    )
+
+
+def _settle(
+    made: tuple[CorrectedCalcium, Observation] | None,
+    calcium: Observation,
+    key: str,
+    versions: list[Observation],
+    *,
+    message: InboundMessage,
+    now: datetime,
+) -> DerivedChange:
+    current = next((row for row in versions if row.superseded_at is None), None)
+    if made is None:
+        return DerivedChange(lost=(current,) if current else ())
+    result, albumin = made
+    inputs = [calcium.id, albumin.id]
+    if current is not None and current.derived_from == inputs:
+        return DerivedChange()
+    row = _row(result, calcium, albumin, message=message, now=now)
+    row.identity_key = key
+    row.version = len(versions) + 1
+    row.supersedes = current
+    return DerivedChange((row,), (current,) if current else ())
+
+
+def _row(
+    made: CorrectedCalcium,
+    calcium: Observation,
+    albumin: Observation,
+    *,
+    message: InboundMessage,
+    now: datetime,
+) -> Observation:
+    verdict = judge_derived(made, calcium)
+    releases = [calcium.visible_from, albumin.visible_from]
+    known = [at for at in releases if at is not None]
+    visible_from = max(known) if len(known) == 2 else None
+    text = format(made.value, "f")
+    return Observation(
+        patient_id=calcium.patient_id,
+        report=calcium.report,
+        laboratory_id=calcium.laboratory_id,
+        origin=Observation.Origin.DERIVED,
+        content_hash=digest(made.method, calcium.id, albumin.id),
+        ordering_at=calcium.ordering_at,
+        analyte_key="calcium_corrected",
+        loinc=_LOINC[made.unit.ucum],
+        display_name="Calcium, corrected for albumin",
+        specimen=calcium.specimen,
+        position=calcium.position,
+        value_type="NM",
+        value_text=text,
+        value_kind="numeric",
+        value_low=made.value,
+        value_high=made.value,
+        unit_text=made.unit.ucum,
+        unit_ucum=made.unit.ucum,
+        unit_dimension=made.unit.dimension,
+        status="final",
+        effective_at=calcium.effective_at,
+        effective_basis=calcium.effective_basis,
+        issued_at=calcium.issued_at,
+        method=made.label[:200],
+        message=message,
+        parser_version=calcium.parser_version,
+        filed_at=now,
+        derived_method=made.method,
+        derived_from=[calcium.id, albumin.id],
+        visible_from=visible_from,
+        release_basis=Observation.ReleaseBasis.RULE if visible_from else "",
+        release_rule_version=calcium.release_rule_version if visible_from else "",
+        announced_at=visible_from,
+        **range_columns(_NO_RANGE, verdict),
+        **verdict_columns(verdict),
+    )
+
+
+def judge_derived(made: CorrectedCalcium, calcium: Observation) -> Verdict:
+    """Judge against the range of the total calcium. Outside it adds an alert; inside it says
+    nothing, because the laboratory sent no range for a value that it did not measure."""
+    sent = stored_range(calcium)
+    verdict = judge(
+        ResultInput(
+            analyte_key="calcium_corrected",
+            value=quantity(made.value),
+            unit_raw=made.unit.ucum,
+            unit=unit_of_ucum(made.unit.ucum),
+            lab_range=sent if calcium.unit_ucum == made.unit.ucum else _NO_RANGE,
+            status="F",
+        )
+    )
+    if verdict.state is not PortalState.IN_RANGE:
+        return verdict
+    return replace(
+        verdict,
+        state=PortalState.NO_RANGE,
+        tier=tier_of(PortalState.NO_RANGE),
+        rule_id="derived.no_own_range",
+        basis=Basis.NONE,
+        range_used=None,
+        reason=_NO_RANGE_REASON,
+    )
+
+
+def _retire(lost: list[Observation], filed: list[Observation], *, now: datetime) -> None:
+    """Supersede the old versions; those without a successor leave the patient's view."""
+    if not lost:
+        return
+    Observation.objects.filter(id__in=[row.id for row in lost]).update(superseded_at=now)
+    replaced = {row.supersedes_id for row in filed}
+    gone = [row.id for row in lost if row.id not in replaced]
+    if gone:
+        Observation.objects.filter(id__in=gone).update(withdrawn_at=now)

@@ -1,0 +1,126 @@
+"""Words and actions of the staff queue, and its rows."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from labs.models import InboundMessage, IntakeItem
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """What must be settled: in words, and what clears it."""
+
+    words: str
+    action: str
+
+
+_MAP_AND_REPROCESS: Final = "Add the code to the laboratory's code map, then process again."
+_ALIAS_AND_REPROCESS: Final = "Add the spelling to the laboratory's units, then process again."
+_ASK_LAB: Final = "Ask the laboratory to send it again with what is missing."
+_SETTLE: Final = "Compare with the patient index, then record a decision by two people."
+_COMPARE: Final = "Compare with the stored message and ask the laboratory if needed."
+
+TROUBLES: Final[dict[str, Trouble]] = {
+    "no-pid": Trouble("The results name no patient.", _ASK_LAB),
+    "pid-identifier-missing": Trouble("The patient has no usable number.", _ASK_LAB),
+    "pid-authority-missing": Trouble(
+        "The patient's number does not say who assigned it.",
+        "Set the laboratory's default authority if it has one, then process again.",
+    ),
+    "pid-name-missing": Trouble("The patient has no family name.", _ASK_LAB),
+    "pid-birth-date-missing": Trouble("The patient has no whole birth date.", _ASK_LAB),
+    "authority-not-allowed": Trouble(
+        "This laboratory may not use numbers of that authority.",
+        "Allow the authority for this laboratory, then process again.",
+    ),
+    "unknown-patient": Trouble(
+        "No active patient has this number.", "Register the patient, then process again."
+    ),
+    "name-differs": Trouble("The number is known, but the family name differs.", _SETTLE),
+    "birth-date-differs": Trouble("The number is known, but the birth date differs.", _SETTLE),
+    "sex-differs": Trouble("The number is known, but the sex differs.", _SETTLE),
+    "look-alike": Trouble(
+        "Another patient has the same name and birth date.",
+        "Find out whose results these are; nothing overrides this lock.",
+    ),
+    "identifiers-disagree": Trouble("The numbers belong to different patients.", _COMPARE),
+    "control-id-reused": Trouble(
+        "Another message used the same control id.",
+        "Check that it is not a mix-up, then process it.",
+    ),
+    "no-obr": Trouble("The result stands before any order.", _ASK_LAB),
+    "status-missing": Trouble("The result has no status.", _ASK_LAB),
+    "status-unknown": Trouble("The status of the result is not in the HL7 table.", _ASK_LAB),
+    "code-missing": Trouble("The result does not say which test it is.", _ASK_LAB),
+    "unknown-code": Trouble("The test's code is not mapped to LOINC.", _MAP_AND_REPROCESS),
+    "loinc-conflict": Trouble("The result names two different LOINC codes.", _MAP_AND_REPROCESS),
+    "loinc-check-digit": Trouble("The LOINC code has a wrong check digit.", _MAP_AND_REPROCESS),
+    "unknown-unit": Trouble("The unit is not known.", _ALIAS_AND_REPROCESS),
+    "nothing-stored": Trouble(
+        "The result refers to an earlier one that never came.",
+        "Ask the laboratory to send the result itself.",
+    ),
+    "repeated-result": Trouble(
+        "Several results of one order have this code; it is not clear which one is meant.",
+        _COMPARE,
+    ),
+    "report-status-query": Trouble(
+        "The report answers a query: no order or no patient there.", _COMPARE
+    ),
+    "report-status-unknown": Trouble("The status of the report is not in the HL7 table.", _COMPARE),
+    "filing-failed": Trouble(
+        "Filing this message failed three times.", "Tell the operators, then process it again."
+    ),
+    "preliminary-after-final": Trouble(
+        "An unfinished result came after the final one; the final one stays.", _COMPARE
+    ),
+}
+_OTHER: Final = Trouble("The result could not be judged with certainty.", _COMPARE)
+_TIME: Final = Trouble("A time in the message cannot be used.", _COMPARE)
+
+
+def trouble_of(reason: str) -> Trouble:
+    """Return the words for `reason`; clinical review codes share one sentence."""
+    if reason.startswith("time-"):
+        return _TIME
+    return TROUBLES.get(reason, _OTHER)
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """One thing to settle about a message, before it is a row."""
+
+    reason: str
+    segment: str = ""
+    code: str = ""
+    obr_position: int | None = None
+    obx_index: int | None = None
+    observation_id: UUID | None = None
+
+
+def queue(*, message: InboundMessage, doubts: list[Doubt], now: datetime) -> list[IntakeItem]:
+    """Insert one row for each doubt that is not in the queue yet; one statement."""
+    unique = {(d.reason, d.obr_position, d.obx_index): d for d in doubts}
+    items = []
+    for doubt in unique.values():
+        trouble = trouble_of(doubt.reason)
+        items.append(
+            IntakeItem(
+                message=message,
+                laboratory_id=message.laboratory_id,
+                reason=doubt.reason,
+                words=trouble.words,
+                action=trouble.action,
+                code=doubt.code[:80],
+                segment=doubt.segment.encode() if doubt.segment else None,
+                obr_position=doubt.obr_position,
+                obx_index=doubt.obx_index,
+                observation_id=doubt.observation_id,
+                raised_at=now,
+            )
+        )
+    if items:
+        IntakeItem.objects.bulk_create(items, ignore_conflicts=True)
+    return items
