@@ -4,13 +4,19 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from django.db.models import Count, OuterRef, Q, Subquery
+from django.db.models.functions import Coalesce
+
 from accounts.models import User
 from core import audit
 from core.areas import Area
 from core.db import identity, system
 from core.errors import DomainError, NotFound
+from core.events import publish
+from core.events.registry import Delivered
 from core.models import AuditEvent
-from worklist.models import Evidence, Urgency, WorkItem
+from worklist.events import WorkItemEscalated
+from worklist.models import Escalation, Evidence, Urgency, WorkItem
 
 # Real time, never moved by weekend or holiday. DECISIONS 11.
 DUE_WITHIN = {
@@ -18,6 +24,9 @@ DUE_WITHIN = {
     Urgency.SAME_DAY: timedelta(hours=2),
     Urgency.WITHIN_24H: timedelta(hours=24),
 }
+# Who hears of an item that nobody took: at its due time, then once more after as long again.
+ESCALATION_STEPS = ("backup", "charge_nurse")
+_ROUTINE_STEP = timedelta(hours=24)
 _ORDER = [Urgency.EMERGENCY, Urgency.SAME_DAY, Urgency.WITHIN_24H, Urgency.ROUTINE]
 
 
@@ -155,4 +164,66 @@ def _audit(operation: str, item: WorkItem, now: datetime) -> None:
         patient_id=item.patient_id,
         resource="WorkItem",
         resource_ids=[item.id],
+    )
+
+
+def escalate_due(*, now: datetime, limit: int = 200) -> int:
+    """Move every unacknowledged item whose time has come one step up; return how many moved.
+
+    Idempotent: a step is one row, whoever ticks and however often. Each step is told as
+    `WorkItemEscalated` in the same transaction.
+    """
+    steps = (
+        Escalation.objects.filter(item=OuterRef("pk"))
+        .order_by()
+        .values("item")
+        .annotate(n=Count("id"))
+        .values("n")
+    )
+    second_time_has_come = Q()
+    for urgency in Urgency:
+        window = DUE_WITHIN.get(urgency, _ROUTINE_STEP)
+        second_time_has_come |= Q(urgency=urgency, due_at__lte=now - window)
+    with identity(system("worklist")):
+        overdue = list(
+            WorkItem.objects.select_for_update(skip_locked=True, of=("self",))
+            .annotate(taken=Coalesce(Subquery(steps), 0))
+            .filter(closed_at__isnull=True, acknowledged_at__isnull=True, due_at__lte=now)
+            .filter(Q(taken=0) | Q(taken=1) & second_time_has_come)
+            .order_by("due_at")[:limit]
+        )
+        for item in overdue:
+            _escalate(item, step=item.taken + 1, now=now)
+    return len(overdue)
+
+
+def _escalate(item: WorkItem, *, step: int, now: datetime) -> None:
+    to_team = ESCALATION_STEPS[step - 1]
+    Escalation(item=item, step=step, to_team=to_team, at=now).save(force_insert=True)
+    publish(
+        WorkItemEscalated(
+            subject_id=item.id,
+            patient_id=item.patient_id,
+            step=step,
+            to_team=to_team,
+            organization_id=item.organization_id,
+        ),
+        now=now,
+    )
+
+
+def on_notice_not_reached(delivered: Delivered) -> None:
+    """A message that had to arrive did not, or nobody knows: somebody must call her."""
+    raise_item(
+        patient_id=delivered.patient_id,
+        concern="notice.not-reached",
+        title="A message may not have reached this person: please call",
+        urgency=Urgency.WITHIN_24H,
+        owner_team=WorkItem.Team.NURSE,
+        fact=Fact(
+            kind="notification",
+            reference=delivered.subject_id,
+            summary=f"{delivered.payload['purpose']}: {delivered.payload['reason']}",
+        ),
+        now=delivered.now,
     )
