@@ -7,7 +7,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from oauth2_provider.exceptions import OAuthToolkitError
 from oauth2_provider.views import AuthorizationView, IntrospectTokenView
+from oauthlib.oauth2.rfc6749.errors import InvalidRequestError, InvalidScopeError, OAuth2Error
 
 
 class ConsentView(AuthorizationView):
@@ -27,6 +29,22 @@ class ConsentView(AuthorizationView):
             response._csp_update = {"form-action": [target]}  # type: ignore[attr-defined]
         response["Cache-Control"] = "no-store, private"
         return response
+
+    def validate_authorization_request(self, request: HttpRequest) -> tuple[Any, dict[str, Any]]:
+        """Refuse a plain challenge, and a request for nothing, before she is asked."""
+        scopes, credentials = super().validate_authorization_request(request)
+        refusal: OAuth2Error | None = None
+        if credentials.get("code_challenge_method") != "S256":
+            refusal = InvalidRequestError(
+                description="Send code_challenge_method=S256.", state=credentials.get("state")
+            )
+        elif not scopes:
+            refusal = InvalidScopeError(
+                description="Say what you ask for.", state=credentials.get("state")
+            )
+        if refusal is not None:
+            raise OAuthToolkitError(error=refusal, redirect_uri=credentials["redirect_uri"])
+        return scopes, credentials
 
 
 def _form_target(redirect_uri: str) -> str:
