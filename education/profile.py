@@ -1,11 +1,11 @@
 """What is recorded about a reader that decides which articles fit her. Pure Python.
 
-Public: `ReaderProfile`, `reader_profile`, `Fact`, `PATIENT_AUDIENCES`.
+Public: `ReaderProfile`, `reader_profile`, `recorded`, `PATIENT_AUDIENCES`.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Protocol
 
 from education.articles import SITES, TREATMENTS
 
@@ -16,12 +16,15 @@ _HORMONE_MARKERS = ("ER", "PR")
 _ALL_MARKERS = (*_HORMONE_MARKERS, "HER2")
 
 
-class Fact(NamedTuple):
+class Fact(Protocol):
     """One current fact of a disease profile, in the words of `patients.ProfileFact`."""
 
-    kind: str
-    code: str
-    result: str
+    @property
+    def kind(self) -> str: ...
+    @property
+    def code(self) -> str: ...
+    @property
+    def result(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)

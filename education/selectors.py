@@ -3,24 +3,22 @@
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import datetime
 from html import escape
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import Q
 
-from core.errors import FieldError, InvalidInput
+from core.errors import FieldError, InvalidInput, NotFound
 from education import library
 from education.articles import AUDIENCES
 from education.library import Entry
-from education.profile import PATIENT_AUDIENCES, Fact, ReaderProfile, reader_profile
-from education.words import QUERY_LIMIT, search_words
-from patients.models import ProfileFact
+from education.profile import PATIENT_AUDIENCES, ReaderProfile, reader_profile
+from education.words import QUERY_LIMIT, SEARCH_CONFIGURATIONS, search_words
+from patients.care_frame import care_frame
 from patients.viewer import Viewer
 
 SEARCH_LIMIT = 20
-_CONFIGURATIONS = {"en": "english", "es": "spanish"}
 _MARK_START, _MARK_END = "\x02", "\x03"
 
 # Every word of the query ranks before some; the best section is opened. A section behind a
@@ -104,7 +102,7 @@ def _hits(
     words: Sequence[tuple[str, ...]], language: str, audiences: Collection[str], limit: int
 ) -> list[Hit]:
     values = {
-        "configuration": _CONFIGURATIONS[language],
+        "configuration": SEARCH_CONFIGURATIONS[language],
         "language": language,
         "audiences": sorted(audiences),
         "limit": limit,
@@ -144,14 +142,11 @@ def _marked(excerpt: str) -> str:
     )
 
 
-def profile_of(viewer: Viewer, *, today: date) -> ReaderProfile:
-    """Return what is recorded now about the viewer's patient."""
-    facts = (
-        ProfileFact.objects.filter(patient_id=viewer.patient_id, superseded_at__isnull=True)
-        .filter(Q(ends_on__isnull=True) | Q(ends_on__gte=today))
-        .values_list("kind", "code", "result")
-    )
-    return reader_profile(Fact(*fact) for fact in facts)
+def profile_of(viewer: Viewer, *, now: datetime) -> ReaderProfile:
+    """Return what is recorded now about the viewer's patient. Raises: NotFound without one."""
+    if viewer.patient_id is None:
+        raise NotFound()
+    return reader_profile(care_frame(patient_id=viewer.patient_id, now=now).facts)
 
 
 def fitting(profile: ReaderProfile, *, language: str) -> list[Fitting]:

@@ -6,21 +6,22 @@ Every service takes the library's lock, so that two imports or two editors follo
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
-from decimal import Decimal
 from pathlib import Path
 from uuid import UUID
 
-from django.contrib.postgres.search import SearchVector
 from django.db import connection, transaction
-from django.db.models import Max, Value
+from django.db.models import Max
 
 from accounts.models import User
 from clinical.reference_data import rows
+from core import audit
+from core.areas import Area
 from core.errors import DomainError, FieldError, InvalidInput
+from core.models import AuditEvent
 from education import library
 from education.article_file import ArticleFileError, Problem, parse_article
 from education.articles import ArticleFile
-from education.gates import failed_gates, reading_grade
+from education.gates import failed_gates
 from education.models import (
     Article,
     ArticleLink,
@@ -33,19 +34,15 @@ from education.models import (
     Topic,
     TopicAddress,
 )
-from education.readability import plain_text
-from education.rendering import article_html, section_html
 from education.upstream import (
     ContentError,
     ContentFile,
     line_of,
     read_content,
-    sha256_of,
     unknown_codes,
 )
-from education.words import without_accents
+from education.version_rows import set_columns, write_parts, write_version
 
-SEARCH_CONFIGURATIONS = {"en": "english", "es": "spanish"}
 _State, _Origin = ArticleVersion.State, ArticleVersion.Origin
 
 
@@ -118,7 +115,36 @@ def draft_from(*, version: ArticleVersion, actor: User, now: datetime) -> Articl
     with transaction.atomic():
         _lock_library()
         article = parse_article(version.source, name=version.slug)
-        return _write(version.article, article, version.source, now=now, writer=actor)
+        draft = write_version(version.article, article, version.source, now=now, writer=actor)
+        _record("draft", draft, now, AuditEvent.Action.CREATE)
+    return draft
+
+
+def readable_text(*, source: str, version: ArticleVersion) -> ArticleFile:
+    """Return what a text for `version` says.
+
+    Raises: InvalidInput with a line for each problem.
+    """
+    try:
+        article = parse_article(source, name=version.slug)
+        problems: tuple[Problem, ...] = tuple(unknown_codes(source, article))
+    except ArticleFileError as error:
+        problems = error.problems
+    else:
+        where = version.article
+        if (article.topic, article.language) != (where.topic.key, where.language):
+            problems += (Problem(1, "topic and language of an article stay the same"),)
+        owner = TopicAddress.objects.filter(slug=article.slug).exclude(topic=where.topic)
+        if owner.exists():
+            line = line_of(source, "slug")
+            problems += (Problem(line, "slug is the address of another topic"),)
+    if problems:
+        raise InvalidInput(
+            errors=tuple(
+                FieldError("source", "invalid", f"line {p.line}: {p.message}") for p in problems
+            )
+        )
+    return article
 
 
 def revise_draft(
@@ -136,13 +162,14 @@ def revise_draft(
         _require(held, _State.DRAFT)
         if held.source_sha256 != opened_sha256:
             raise EditedMeanwhile()
-        article = _readable(source, held)
+        article = readable_text(source=source, version=held)
         for part in (Section, ArticleLink, SymptomLink, RedFlagLink, Citation):
             part.objects.filter(version=held).delete()
         held.origin, held.written_by, held.written_at = _Origin.STAFF, actor, now
-        _set_columns(held, article, source)
+        set_columns(held, article, source)
         held.save()
-        _write_parts(held, article)
+        write_parts(held, article)
+        _record("revise", held, now)
     return held
 
 
@@ -153,18 +180,20 @@ def submit_for_review(*, version: ArticleVersion, now: datetime) -> None:
         _require(held, _State.DRAFT)
         held.state, held.submitted_at = _State.IN_REVIEW, now
         held.save(update_fields=["state", "submitted_at"])
+        _record("submit", held, now)
 
 
-def return_to_draft(*, version: ArticleVersion) -> None:
+def return_to_draft(*, version: ArticleVersion, now: datetime) -> None:
     """Give a text in review back to its writer. Raises: WrongState."""
     with transaction.atomic():
         held = _locked(version.pk)
         _require(held, _State.IN_REVIEW)
         held.state = _State.DRAFT
         held.save(update_fields=["state"])
+        _record("return", held, now)
 
 
-def discard_draft(*, version: ArticleVersion) -> None:
+def discard_draft(*, version: ArticleVersion, now: datetime) -> None:
     """Delete a staff draft that nobody wants. Raises: WrongState for anything else.
 
     A draft that came from the repository stays: without it the next import would bring it again.
@@ -174,6 +203,7 @@ def discard_draft(*, version: ArticleVersion) -> None:
         _require(held, _State.DRAFT)
         if held.upstream_sha256:
             raise WrongState("This draft came from the repository.")
+        _record("discard", held, now, AuditEvent.Action.DELETE)
         held.delete()
 
 
@@ -199,11 +229,13 @@ def publish(
         gates = failed_gates(article, today=now.date(), override_reason=override_reason)
         if gates:
             raise NotPublishable(
-                errors=tuple(FieldError("text", gate.code, gate.message) for gate in gates)
+                " ".join(gate.message for gate in gates),
+                errors=tuple(FieldError("text", gate.code, gate.message) for gate in gates),
             )
         held.override_reason = override_reason.strip()
         _publish(held, publisher=actor, now=now)
         _new_edition(now)
+        _record("publish", held, now)
 
 
 def retire(*, version: ArticleVersion, now: datetime) -> None:
@@ -214,6 +246,7 @@ def retire(*, version: ArticleVersion, now: datetime) -> None:
         _require(held, _State.PUBLISHED)
         _retire(held, now)
         _new_edition(now)
+        _record("retire", held, now)
 
 
 def _lock_library() -> None:
@@ -225,6 +258,22 @@ def _new_edition(now: datetime) -> None:
     last = Edition.objects.aggregate(last=Max("number"))["last"] or 0
     Edition.objects.create(number=last + 1, made_at=now)
     transaction.on_commit(library.forget)
+
+
+def _record(
+    step: str,
+    version: ArticleVersion,
+    now: datetime,
+    action: AuditEvent.Action = AuditEvent.Action.UPDATE,
+) -> None:
+    audit.record(
+        action=action,
+        operation=f"education.{step}",
+        now=now,
+        area=Area.EDUCATION,
+        resource="ArticleVersion",
+        resource_ids=[version.pk],
+    )
 
 
 def _locked(version_id: UUID) -> ArticleVersion:
@@ -271,7 +320,7 @@ def _latest_upstream_digests() -> dict[tuple[str, str], str]:
 def _import_file(file: ContentFile, topic: Topic, now: datetime, summary: ImportSummary) -> None:
     article, _ = Article.objects.get_or_create(topic=topic, language=file.article.language)
     edited = _staff_wrote(article)
-    version = _write(article, file.article, file.text.replace("\r\n", "\n"), now=now)
+    version = write_version(article, file.article, file.text.replace("\r\n", "\n"), now=now)
     gates = failed_gates(file.article, today=now.date(), override_reason="")
     if edited:
         summary.kept_as_draft[file.name] = "Staff wrote on this article: merge by hand."
@@ -289,150 +338,6 @@ def _staff_wrote(article: Article) -> bool:
         origin=_Origin.STAFF,
         state__in=[_State.PUBLISHED, _State.DRAFT, _State.IN_REVIEW],
     ).exists()
-
-
-def _readable(source: str, version: ArticleVersion) -> ArticleFile:
-    try:
-        article = parse_article(source, name=version.slug)
-        problems: tuple[Problem, ...] = tuple(unknown_codes(source, article))
-    except ArticleFileError as error:
-        problems = error.problems
-    else:
-        where = version.article
-        if (article.topic, article.language) != (where.topic.key, where.language):
-            problems += (Problem(1, "topic and language of an article stay the same"),)
-        owner = TopicAddress.objects.filter(slug=article.slug).exclude(topic=where.topic)
-        if owner.exists():
-            line = line_of(source, "slug")
-            problems += (Problem(line, "slug is the address of another topic"),)
-    if problems:
-        raise InvalidInput(
-            errors=tuple(
-                FieldError("source", "invalid", f"line {p.line}: {p.message}") for p in problems
-            )
-        )
-    return article
-
-
-def _write(
-    article: Article,
-    content: ArticleFile,
-    source: str,
-    *,
-    now: datetime,
-    writer: User | None = None,
-) -> ArticleVersion:
-    last = article.versions.aggregate(last=Max("number"))["last"] or 0
-    version = ArticleVersion(
-        article=article,
-        number=last + 1,
-        origin=_Origin.STAFF if writer else _Origin.UPSTREAM,
-        upstream_sha256="" if writer else sha256_of(source),
-        written_by=writer,
-        written_at=now,
-    )
-    _set_columns(version, content, source)
-    version.save()
-    _write_parts(version, content)
-    return version
-
-
-def _set_columns(version: ArticleVersion, content: ArticleFile, source: str) -> None:
-    TopicAddress.objects.get_or_create(slug=content.slug, topic=version.article.topic)
-    grade = reading_grade(content)
-    version.source, version.source_sha256 = source, sha256_of(source)
-    version.upstream_version = content.version
-    version.title, version.slug, version.summary = content.title, content.slug, content.summary
-    version.body = content.body
-    version.html = article_html(s for s in content.sections if s.sensitivity is None)
-    version.audience = content.audience
-    version.sites, version.subtypes = list(content.sites), list(content.subtypes)
-    version.treatments, version.related = list(content.treatments), list(content.related)
-    version.emergency_box = content.emergency_box
-    version.reading_grade = None if grade is None else Decimal(str(grade))
-    version.reviewed_by, version.reviewed_on = content.reviewed_by, content.reviewed_on
-    version.next_review = content.next_review
-    version.search = _search_of(content)
-
-
-def _search_of(content: ArticleFile) -> SearchVector:
-    headings = " ".join(section.heading for section in content.sections)
-    text = " ".join(plain_text(section.markdown) for section in content.sections)
-    return (
-        _vector(content.language, content.title, "A")
-        + _vector(content.language, _test_names(content), "B")
-        + _vector(content.language, f"{content.summary} {headings}", "B")
-        + _vector(content.language, text, "D")
-    )
-
-
-def _test_names(content: ArticleFile) -> str:
-    own = {link.analyte for link in content.analytes if link.rule == "own"}
-    codes = {code for link in content.analytes if link.rule == "own" for code in link.loinc}
-    names = [
-        f"{row['short_name']} {row['plain_name']}"
-        for row in rows("analytes")
-        if row["analyte_key"] in own
-    ]
-    return " ".join([*names, *sorted(codes)])
-
-
-def _vector(language: str, text: str, weight: str) -> SearchVector:
-    return SearchVector(
-        Value(without_accents(text)), config=SEARCH_CONFIGURATIONS[language], weight=weight
-    )
-
-
-def _write_parts(version: ArticleVersion, content: ArticleFile) -> None:
-    language = content.language
-    sections, links = [], []
-    for position, section in enumerate(content.sections):
-        text = plain_text(section.markdown)
-        sections.append(
-            Section(
-                version=version,
-                position=position,
-                anchor=section.anchor,
-                heading=section.heading,
-                markdown=section.markdown,
-                html=section_html(section.markdown),
-                text=text,
-                sensitivity=section.sensitivity or "",
-                search=_vector(language, section.heading, "A") + _vector(language, text, "D"),
-            )
-        )
-    for position, link in enumerate(content.analytes):
-        links.append(
-            ArticleLink(
-                version=version,
-                position=position,
-                analyte=link.analyte,
-                loincs=list(link.loinc),
-                states=sorted(link.states),
-                rule=link.rule,
-                rank=link.rank,
-                anchor=link.anchor,
-            )
-        )
-    Section.objects.bulk_create(sections)
-    ArticleLink.objects.bulk_create(links)
-    SymptomLink.objects.bulk_create(
-        SymptomLink(version=version, symptom=s.key, anchor=s.anchor) for s in content.symptoms
-    )
-    RedFlagLink.objects.bulk_create(
-        RedFlagLink(version=version, red_flag=r.key, anchor=r.anchor) for r in content.red_flags
-    )
-    Citation.objects.bulk_create(
-        Citation(
-            version=version,
-            position=position,
-            title=source.title,
-            publisher=source.publisher,
-            year=source.year,
-            url=source.url,
-        )
-        for position, source in enumerate(content.sources)
-    )
 
 
 def _retire(version: ArticleVersion, now: datetime) -> None:

@@ -1,6 +1,6 @@
 """Turn what people type into words to look for. Pure Python.
 
-Public: `search_words`, `without_accents`, `QUERY_LIMIT`.
+Public: `search_words`, `without_accents`, `SEARCH_CONFIGURATIONS`, `QUERY_LIMIT`.
 """
 
 import csv
@@ -9,6 +9,8 @@ import unicodedata
 from functools import cache
 from pathlib import Path
 
+SEARCH_CONFIGURATIONS = {"en": "english", "es": "spanish"}
+"""The text search configuration of PostgreSQL for each language, always named."""
 QUERY_LIMIT = 200
 WORD_LIMIT = 12
 _WORD = re.compile(r"\w+(?:[-.]\w+)*")

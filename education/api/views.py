@@ -174,7 +174,7 @@ class FittingView(PatientView):
     @extend_schema(operation_id="patient_education", responses=serializers.FittingSerializer)
     def get(self, request: Request) -> Response:
         language = served_language(self.viewer.language)
-        profile = profile_of(self.viewer, today=self.now.date())
+        profile = profile_of(self.viewer, now=self.now)
         found = fitting(profile, language=language)
         self.seen = [item.entry.version_id for item in found]
         foreign = any(item.entry.file.language != self.viewer.language for item in found)

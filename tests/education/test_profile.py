@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from education.articles import SITES
-from education.profile import Fact, ReaderProfile, reader_profile, recorded
+from education.profile import ReaderProfile, reader_profile, recorded
+from patients.care_frame import RecordedFact as Fact
 
 RESULTS = [
     *("present", "absent", "positive", "negative"),

@@ -119,7 +119,7 @@ def test_an_overdue_review_cannot_be_overridden(
     draft: ArticleVersion, editor: User, colleague: User, now: datetime
 ) -> None:
     in_review(draft, article(next_review="2026-11-21"), editor, now)
-    with pytest.raises(services.NotPublishable, match="cannot be published"):
+    with pytest.raises(services.NotPublishable, match="review was due"):
         services.publish(version=draft, actor=colleague, now=now, override_reason="Soon.")
 
 
@@ -177,8 +177,8 @@ def test_an_unwanted_draft_of_staff_is_discarded_and_one_from_upstream_is_not(
     upstream = article(BODY.replace("short", "newer"))
     services.import_content(directory=folder(en_brain_mets=upstream), now=now)
     with pytest.raises(services.WrongState):
-        services.discard_draft(version=ArticleVersion.objects.get(number=3))
-    services.discard_draft(version=draft)
+        services.discard_draft(version=ArticleVersion.objects.get(number=3), now=now)
+    services.discard_draft(version=draft, now=now)
     assert list(ArticleVersion.objects.order_by("number").values_list("number", flat=True)) == [
         1,
         3,
