@@ -15,19 +15,19 @@ if TYPE_CHECKING:
 class DenyAll(BasePermission):
     """The project's default."""
 
-    def has_permission(self, request: Request, view: "APIView") -> bool:
+    def has_permission(self, request: Request, view: APIView) -> bool:
         return False
 
 
 class DecidedByViewer(BasePermission):
     """For views whose `viewer_of` decides: a token, a scope and a reach, or no answer."""
 
-    def has_permission(self, request: Request, view: "APIView") -> bool:
+    def has_permission(self, request: Request, view: APIView) -> bool:
         return True
 
 
 class Public(BasePermission):
     """For what anybody may read."""
 
-    def has_permission(self, request: Request, view: "APIView") -> bool:
+    def has_permission(self, request: Request, view: APIView) -> bool:
         return True
