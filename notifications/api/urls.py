@@ -1,5 +1,9 @@
 """API addresses of this app, under /api/v1/."""
 
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from notifications.api import views
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("patients/<str:patient_ref>/notifications", views.NotificationsView.as_view()),
+]
