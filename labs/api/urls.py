@@ -3,10 +3,12 @@
 from django.urls import path
 
 from labs.api import views
+from labs.api.intake import MessageView
 
 PATIENT = "patients/<str:patient_ref>/"
 
 urlpatterns = [
+    path("labs/messages", MessageView.as_view()),
     path(f"{PATIENT}reports", views.ReportListView.as_view()),
     path(f"{PATIENT}reports/<uuid:report_id>", views.ReportView.as_view()),
     path(f"{PATIENT}results", views.ResultListView.as_view()),

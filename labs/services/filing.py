@@ -67,7 +67,8 @@ class FilingPass:
     def outcome(self) -> str:
         """Stored when anything was placed, queued when everything waits for a person."""
         placed = self.placed_reports or any(o.patient_id is not None for o in self.outcomes)
-        return Filing.Outcome.QUEUED if self.reasons and not placed else Filing.Outcome.STORED
+        waits = self.reasons and not placed
+        return (Filing.Outcome.QUEUED if waits else Filing.Outcome.STORED).value
 
     def judge(
         self,

@@ -49,6 +49,10 @@ class Overflow:
     size: int
     sha256: str
 
+    @classmethod
+    def of(cls, data: bytes, reason: str) -> "Overflow":
+        return cls(reason, len(data), hashlib.sha256(data).hexdigest())
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -197,12 +201,12 @@ def _standing(message: InboundMessage) -> tuple[str, list[str]]:
 
 def _disposition(message: InboundMessage, work: FilingPass | None) -> tuple[str, tuple[str, ...]]:
     if message.receipt == Receipt.SET_ASIDE:
-        return Filing.Outcome.QUEUED, tuple(message.reasons)
+        return Filing.Outcome.QUEUED.value, tuple(message.reasons)
     if message.receipt != Receipt.ACCEPTED:
-        return message.receipt, tuple(message.reasons)
+        return str(message.receipt), tuple(message.reasons)
     if work is None:
         return "received", ()
-    return work.outcome, tuple(dict.fromkeys(work.reasons))
+    return str(work.outcome), tuple(dict.fromkeys(work.reasons))
 
 
 def file_unfiled(*, message_id: UUID, now: datetime) -> FilingPass | None:
