@@ -15,7 +15,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 from core.clock import utc_now
 from core.events import dead_deliveries, oldest_undelivered_at
-from labs.selectors import oldest_unprocessed_at
+from labs.services.intake import oldest_unprocessed_at
 from notifications.selectors import counts_by_state, oldest_due_at
 from worklist.selectors import overdue_by_urgency
 

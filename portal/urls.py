@@ -3,6 +3,8 @@
 from django.contrib import admin
 from django.urls import include, path
 
+from portal.health import alive, ready
+from portal.metrics import metrics
 from portal.views import home
 
 handler404 = "portal.errors.not_found"
@@ -21,6 +23,9 @@ api_v1 = [
 
 urlpatterns = [
     path("", home, name="home"),
+    path("healthz", alive),
+    path("readyz", ready),
+    path("metrics", metrics),
     path("admin/", admin.site.urls),
     path("accounts/", include("allauth.urls")),
     path("o/", include("accounts.oauth_urls")),

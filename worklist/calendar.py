@@ -92,6 +92,10 @@ def _joined(spans: list[Span]) -> list[Span]:
     return joined
 
 
+# Less staffed time than this before the due time is not enough to promise a look.
+ENOUGH_STAFFED_TIME = timedelta(hours=1)
+
+
 @dataclass(frozen=True, slots=True)
 class Review:
     """What may honestly be said about when somebody looks.
@@ -106,8 +110,15 @@ class Review:
 
 
 def review_of(calendar: StaffedCalendar, *, due_at: datetime, now: datetime) -> Review:
-    """Return whether somebody on duty covers `due_at`. Source: DECISIONS 11."""
+    """Return whether somebody on duty covers `due_at`.
+
+    She is covered when somebody is on duty at the due time, or was for at least an hour since
+    now: a day that ended before the due time counts, its last minutes do not.
+    Source: DECISIONS 11.
+    """
     watched_now = calendar.staffed_at(now)
-    if calendar.staffed_at(due_at):
+    read_by = calendar.after_staffed_time(now, ENOUGH_STAFFED_TIME)
+    if calendar.staffed_at(due_at) or (read_by is not None and read_by <= due_at):
         return Review(watched_now, due_at, None)
-    return Review(watched_now, None, calendar.next_staffed_at(due_at))
+    soonest = now if not watched_now else due_at
+    return Review(watched_now, None, calendar.next_staffed_at(soonest))

@@ -2,9 +2,10 @@
 
 from datetime import datetime, timedelta
 
-from django.db.models import QuerySet
+from django.db.models import Count, QuerySet
 
 from accounts.models import DutyShift, Holiday, OpeningHours, Organization
+from core.db import identity, system
 from patients.viewer import Viewer
 from worklist.calendar import HORIZON, Hours, Span, StaffedCalendar
 from worklist.models import WorkItem
@@ -41,3 +42,15 @@ def open_items_for(viewer: Viewer) -> QuerySet[WorkItem]:
     if not viewer.may("worklist"):
         return WorkItem.objects.none()
     return WorkItem.objects.filter(closed_at__isnull=True).order_by("due_at", "id")
+
+
+def overdue_by_urgency(*, now: datetime) -> dict[str, int]:
+    """Return how many open items are past their due time, by urgency; for the metrics."""
+    with identity(system("metrics")):
+        counted = (
+            WorkItem.objects.filter(closed_at__isnull=True, due_at__lt=now)
+            .order_by()
+            .values_list("urgency")
+            .annotate(n=Count("id"))
+        )
+        return dict(counted)

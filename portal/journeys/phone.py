@@ -121,16 +121,20 @@ class Phone:
             f"{self._system.web}/api/v1/{path}", params=params, timeout=TIMEOUT_SECONDS
         )
 
-    def post(
-        self, path: str, body: dict[str, Any], *, key: str | None = None, status: int = 201
-    ) -> Any:
-        """Send a POST with an Idempotency-Key. Raises: WrongAnswer unless `status`."""
-        answer = self._session.post(
+    def send(self, path: str, body: dict[str, Any], *, key: str | None = None) -> requests.Response:
+        """Send a POST with an Idempotency-Key and return whatever comes back."""
+        return self._session.post(
             f"{self._system.web}/api/v1/{path}",
             json=body,
             headers={"Idempotency-Key": key or str(uuid.uuid4())},
             timeout=TIMEOUT_SECONDS,
         )
+
+    def post(
+        self, path: str, body: dict[str, Any], *, key: str | None = None, status: int = 201
+    ) -> Any:
+        """Return the JSON of a POST. Raises: WrongAnswer unless `status`."""
+        answer = self.send(path, body, key=key)
         code = answer.json().get("code", "") if answer.status_code >= 400 else ""
         expect(
             answer.status_code == status,

@@ -1,7 +1,7 @@
 """`make run`: everything real, on loopback, without TLS."""
 
 from portal.settings.base import *  # noqa: F403
-from portal.settings.base import OAUTH2_PROVIDER
+from portal.settings.base import OAUTH2_PROVIDER, STORAGES
 from portal.settings.logging import configure
 
 DEMO_ALLOWED = True
@@ -10,4 +10,9 @@ LOGGING = configure(json=False)
 OAUTH2_PROVIDER = {
     **OAUTH2_PROVIDER,
     "ALLOWED_REDIRECT_URI_SCHEMES": ["http", "https", "org.linden.portal"],
+}
+# Collected anew at every start: plain copies are quick.
+STORAGES = {
+    **STORAGES,
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }

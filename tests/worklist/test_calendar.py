@@ -103,3 +103,26 @@ def test_staffed_time_ends_inside_or_at_the_end_of_a_staffed_stretch(
     assert end is not None
     assert calendar.staffed_at(end - timedelta(seconds=1))
     assert end - start >= timedelta(minutes=minutes)
+
+
+@pytest.mark.parametrize(
+    ("now", "due", "covered"),
+    [
+        # Sunday evening, due Monday evening: the whole Monday lies between.
+        ("2026-11-22T18:00", "2026-11-23T18:00", True),
+        # Exactly one staffed hour before closing counts, one minute less does not.
+        ("2026-11-23T15:00", "2026-11-23T17:00", True),
+        ("2026-11-23T15:01", "2026-11-23T17:01", False),
+    ],
+)
+def test_a_due_time_after_hours_is_covered_by_an_hour_on_duty_before_it(
+    now: str, due: str, covered: bool
+) -> None:
+    review = review_of(BERLIN, due_at=utc(due), now=utc(now))
+    assert (review.by is not None) is covered
+
+
+def test_nobody_reads_before_the_very_next_opening() -> None:
+    now = utc("2026-11-22T18:00")
+    review = review_of(BERLIN, due_at=now + timedelta(hours=2), now=now)
+    assert review.not_before == utc("2026-11-23T07:00")
