@@ -1,151 +1,322 @@
-"""The trend picture: what a series looks like, with the range behind it.
+"""The trend picture: what a series looks like, with the laboratory's range behind it.
 
-Drawn by matplotlib without a screen. Colours are told apart by shape as well; open markers
-are limits ("<", ">"). The SVG carries a title and a description for those who do not see it.
+Drawn by matplotlib without a screen, for a phone held upright. Shapes tell apart what colours
+do: a diamond lies outside the range, an open triangle is a limit ("<", ">"), and only a result
+that a range contains has the colour of the band. The SVG carries a title and a description.
 """
 
 import io
-from datetime import datetime
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cache
+from itertools import groupby, pairwise
+from typing import TYPE_CHECKING, Any, Literal
 from xml.sax.saxutils import escape
 from zoneinfo import ZoneInfo
 
-from clinical.states import PortalState, direction_of
+from clinical.states import PortalState, Tier, direction_of, tier_of
 from clinical.trend import Line, Marker, PlottedPoint
+from labs.trend_words import describe, headline, trend_name
 from labs.trends import Band, Trend
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_INK, _LINE, _BAND, _OUT = "#24343b", "#2f6f73", "#d8ebe4", "#b4532a"
-_GRID = "#e3e8ea"
-_SIZE_INCHES = (6.4, 3.6)
+PictureFormat = Literal["svg", "png"]
+
+_SIZE_INCHES = (4.5, 3.1)
+_PNG_DOTS_PER_INCH = 240
+_INK, _QUIET, _GRID, _BAND = "#22313a", "#61727b", "#e8edef", "#dcefe7"
+_LINE = "#8aa5a8"
+_COLOURS = {
+    Tier.FINE: "#1f6f6b",
+    Tier.NEUTRAL: "#6b7a83",
+    Tier.NONE: "#6b7a83",
+    Tier.ATTENTION: "#c2602a",
+    Tier.URGENT: "#a3243b",
+}
+_LINE_STYLES = ("-", (0, (4, 2)), (0, (1, 1.5)), (0, (5, 1.5, 1, 1.5)))
+_SHORTEST = timedelta(days=60)
+_OUTSIDE = frozenset({PortalState.ABNORMAL, PortalState.CRITICAL})
 
 
-def draw(trend: Trend, *, zone: str, picture_format: str) -> bytes:
-    """Return the picture as bytes; `picture_format` is svg or png (2x)."""
-    # Loading the plotting library takes half a second: only who draws pays for it.
-    from matplotlib import rc_context
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """How one point is drawn, and the words of its legend."""
+
+    shape: str
+    colour: str
+    filled: bool
+    words: str
+
+
+@cache
+def _plotting() -> Any:
+    """Load matplotlib once. It takes half a second, so only who draws pays for it."""
+    import matplotlib
+    import matplotlib.dates
+
+    # Text stays text in the SVG: smaller, searchable, read aloud. The salt keeps ids stable.
+    # Only the first font is measured, for it comes with the library; a phone has one of the rest.
+    matplotlib.rcParams.update(
+        {
+            "svg.fonttype": "none",
+            "svg.hashsalt": "linden",
+            "font.sans-serif": ["DejaVu Sans", "Segoe UI", "Roboto", "Helvetica Neue", "Arial"],
+        }
+    )
+    return matplotlib
+
+
+def draw(trend: Trend, *, zone: str, picture_format: PictureFormat) -> bytes:
+    """Return the picture as bytes, days as they fell in IANA `zone`."""
+    _plotting()
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    # Text stays text in the SVG: smaller, searchable, and read aloud.
-    with rc_context(
-        {"svg.fonttype": "none", "font.family": "sans-serif", "svg.hashsalt": "linden"}
-    ):
-        figure = Figure(figsize=_SIZE_INCHES, layout="constrained")
-        axes = figure.add_subplot()
-        tz = ZoneInfo(zone)
-        _draw_bands(axes, trend.bands, tz)
-        for line in trend.series.lines:
-            _draw_line(axes, line, tz)
-        _dress(axes, trend, tz)
-        out = io.BytesIO()
-        if picture_format == "png":
-            figure.savefig(out, format="png", dpi=200)
-        else:
-            figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
+    tz = ZoneInfo(zone)
+    figure = Figure(
+        figsize=_SIZE_INCHES,
+        layout=ConstrainedLayoutEngine(h_pad=0.08, w_pad=0.08),
+        facecolor="white",
+    )
+    axes = figure.add_subplot()
+    points = trend.points
+    if points:
+        _scale(axes, trend, tz)
+        _draw_bands(axes, trend, tz)
+        for line, style in zip(trend.series.lines, _styles(), strict=False):
+            _draw_line(axes, line, style, tz)
+        for point in points:
+            _draw_point(axes, point, _look(point, trend), tz)
+        _dress(axes, tz)
+        _legend(axes, trend)
+    else:
+        axes.set_axis_off()
+        axes.text(0.5, 0.5, "There is nothing to draw yet.", color=_QUIET, ha="center")
+    _head(axes, trend, tz)
+    out = io.BytesIO()
     if picture_format == "png":
+        figure.savefig(out, format="png", dpi=_PNG_DOTS_PER_INCH)
         return out.getvalue()
+    figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
     return _with_description(out.getvalue(), trend, tz)
 
 
-def _draw_bands(axes: "Axes", bands: tuple[Band, ...], tz: ZoneInfo) -> None:
-    full = [band for band in bands if band.low is not None and band.high is not None]
-    if len(full) > 1:
+def inline(svg: bytes) -> str:
+    """Return an SVG document as an element that can stand inside a page."""
+    text = svg.decode()
+    return text[text.index("<svg ") :]
+
+
+def _when(instant: datetime, tz: ZoneInfo) -> float:
+    """Return where an instant stands on the time axis."""
+    dates: Any = _plotting().dates
+    return float(dates.date2num(instant.astimezone(tz)))
+
+
+def _styles() -> Iterator[Any]:
+    while True:
+        yield from _LINE_STYLES
+
+
+def _look(point: PlottedPoint, trend: Trend) -> _Look:
+    state = PortalState(point.state)
+    colour = _COLOURS[tier_of(state, trend.analyte.concern)]
+    if point.marker is Marker.OPEN_BELOW:
+        return _Look("v", colour, False, "less than")
+    if point.marker is Marker.OPEN_ABOVE:
+        return _Look("^", colour, False, "more than")
+    if state in _OUTSIDE or direction_of(state) is not None:
+        return _Look("D", colour, True, "outside range")
+    if state is PortalState.IN_RANGE:
+        return _Look("o", colour, True, "in range")
+    return _Look("o", colour, True, "not rated")
+
+
+def _scale(axes: "Axes", trend: Trend, tz: ZoneInfo) -> None:
+    """Show every point and every bound, with a little air; no axis below zero for nothing."""
+    numbers = [float(point.number) for point in trend.points]
+    for band in trend.bands:
+        numbers += [float(bound) for bound in (band.low, band.high) if bound is not None]
+    low, high = min(numbers), max(numbers)
+    air = (high - low) * 0.12 or abs(high) * 0.2 or 1.0
+    axes.set_ylim(max(0.0, low - air) if low >= 0 else low - air, high + air)
+    first, last = trend.points[0].at, trend.points[-1].at
+    missing = max(timedelta(0), _SHORTEST - (last - first)) / 2
+    side = (last - first + 2 * missing) * 0.04
+    axes.set_xlim(
+        _when(first - missing - side, tz),
+        _when(last + missing + side, tz),
+    )
+
+
+def _draw_bands(axes: "Axes", trend: Trend, tz: ZoneInfo) -> None:
+    """Fill the range around the points that it judged: a change of range is a step.
+
+    A run of points without a range leaves a gap. An open side reaches the edge.
+    """
+    left, right = axes.get_xlim()
+    floor, ceiling = axes.get_ylim()
+    known = {band.result_id: band for band in trend.bands}
+    points = [p for line in trend.series.lines if line is trend.newest_line for p in line.points]
+    at = [_when(point.at, tz) for point in points]
+    edges = [left, *((a + b) / 2 for a, b in pairwise(at)), right]
+    spans = [(known.get(p.result_id), edges[i], edges[i + 1]) for i, p in enumerate(points)]
+    for bounds, same in groupby(spans, key=lambda span: _bounds(span[0])):
+        if bounds is None:
+            continue
+        run = list(same)
+        low, high = bounds
         axes.fill_between(
-            [band.at.astimezone(tz) for band in full],
-            [float(band.low) for band in full if band.low is not None],
-            [float(band.high) for band in full if band.high is not None],
-            step="mid",
+            [run[0][1], run[-1][2]],
+            floor if low is None else low,
+            ceiling if high is None else high,
             color=_BAND,
             linewidth=0,
-            label="Lab's range",
+            zorder=0,
         )
-    elif full:
-        band = full[0]
-        axes.axhspan(float(band.low or 0), float(band.high or 0), color=_BAND, label="Lab's range")
 
 
-def _draw_line(axes: "Axes", line: Line, tz: ZoneInfo) -> None:
-    joined = line.joined
-    axes.plot(
-        [point.at.astimezone(tz) for point in joined],
-        [float(point.number) for point in joined],
-        color=_LINE,
-        linewidth=1.6,
-        zorder=2,
-    )
-    for point in line.points:
-        _draw_point(axes, point, tz)
-
-
-def _draw_point(axes: "Axes", point: PlottedPoint, tz: ZoneInfo) -> None:
-    outside = direction_of(PortalState(point.state)) is not None
-    colour = _OUT if outside else _LINE
-    shape = {Marker.OPEN_BELOW: "v", Marker.OPEN_ABOVE: "^"}.get(
-        point.marker, "D" if outside else "o"
-    )
-    filled = point.marker is Marker.CLOSED
-    axes.plot(
-        [point.at.astimezone(tz)],
-        [float(point.number)],
-        shape,
-        markersize=6,
-        markerfacecolor=colour if filled else "white",
-        markeredgecolor=colour,
-        zorder=3,
-    )
-
-
-def _dress(axes: "Axes", trend: Trend, tz: ZoneInfo) -> None:
-    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
-
-    locator = AutoDateLocator(tz=tz, minticks=3, maxticks=7)
-    axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator, tz=tz))
-    axes.set_title(trend.analyte.plain_name, loc="left", color=_INK, fontsize=12)
-    axes.set_ylabel(trend.unit, color=_INK)
-    axes.grid(axis="y", color=_GRID, linewidth=0.8)
-    axes.tick_params(colors=_INK)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-    if not trend.series.lines:
-        axes.text(0.5, 0.5, "Nothing to draw yet", transform=axes.transAxes, ha="center")
-    elif trend.bands:
-        axes.margins(y=0.15)
-
-
-def describe(trend: Trend, tz: ZoneInfo) -> str:
-    """Return the picture in words: how many results, the last one, and its range."""
-    points = [point for line in trend.series.lines for point in line.points]
-    if not points:
-        return "There is nothing to draw yet."
-    last = max(points, key=lambda point: point.at)
-    sign = {Marker.OPEN_BELOW: "less than ", Marker.OPEN_ABOVE: "more than "}.get(last.marker, "")
-    words = (
-        f"{len(points)} results from {_day(min(p.at for p in points), tz)} to {_day(last.at, tz)}. "
-        f"The last is {sign}{last.number:f} {trend.unit}."
-    )
-    band = trend.bands[-1] if trend.bands else None
+def _bounds(band: Band | None) -> tuple[float | None, float | None] | None:
     if band is None:
-        return words + " No range was sent."
-    if band.low is not None and band.high is not None:
-        return words + f" The lab's range is {band.low:f} to {band.high:f}."
-    limit = f"up to {band.high:f}" if band.high is not None else f"from {band.low:f}"
-    return words + f" The lab's range is {limit}."
+        return None
+    return (
+        None if band.low is None else float(band.low),
+        None if band.high is None else float(band.high),
+    )
 
 
-def _day(instant: datetime, tz: ZoneInfo) -> str:
-    local = instant.astimezone(tz)
-    return f"{local.day} {local:%B %Y}"
+def _draw_line(axes: "Axes", line: Line, style: Any, tz: ZoneInfo) -> None:
+    """Join neighbouring closed points; a limit interrupts the line, for nobody knows its height."""
+    for closed, run in groupby(line.points, key=lambda point: point.marker is Marker.CLOSED):
+        if closed:
+            points = list(run)
+            axes.plot(
+                [_when(point.at, tz) for point in points],
+                [float(point.number) for point in points],
+                color=_LINE,
+                linestyle=style,
+                linewidth=1.4,
+                solid_capstyle="round",
+                zorder=2,
+            )
+
+
+def _draw_point(axes: "Axes", point: PlottedPoint, look: _Look, tz: ZoneInfo) -> None:
+    axes.plot(
+        [_when(point.at, tz)],
+        [float(point.number)],
+        look.shape,
+        markersize=5.5 if look.shape == "D" else 6,
+        markerfacecolor=look.colour if look.filled else "white",
+        markeredgecolor="white" if look.filled else look.colour,
+        markeredgewidth=0.8 if look.filled else 1.4,
+        zorder=3,
+        clip_on=False,
+    )
+
+
+def _dress(axes: "Axes", tz: ZoneInfo) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=5))
+    axes.ticklabel_format(axis="y", style="plain", useOffset=False)
+    axes.grid(axis="y", color=_GRID, linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.tick_params(colors=_QUIET, labelsize=9, length=0, pad=5)
+    _date_ticks(axes, tz)
+    for side in ("top", "right", "left"):
+        axes.spines[side].set_visible(False)
+    axes.spines["bottom"].set_color(_GRID)
+
+
+def _date_ticks(axes: "Axes", tz: ZoneInfo) -> None:
+    """Label a few days, months or years; the year stands below where it begins."""
+    dates: Any = _plotting().dates
+    locator = dates.AutoDateLocator(tz=tz, minticks=3, maxticks=6)
+    axes.xaxis.set_major_locator(locator)
+    left, right = axes.get_xlim()
+    ticks = [float(tick) for tick in locator() if left <= tick <= right]
+    days = [dates.num2date(tick, tz=tz) for tick in ticks]
+    step = min((b - a for a, b in pairwise(days)), default=timedelta(0))
+    labels, year = [], None
+    for tick in days:
+        if step > timedelta(days=360):
+            labels.append(str(tick.year))
+            continue
+        label = f"{tick:%b}" if step >= timedelta(days=28) else f"{tick.day} {tick:%b}"
+        # Two lines each, or the single ones would sit higher.
+        below = " " if tick.year == year else tick.year
+        labels.append(f"{label}\n{below}")
+        year = tick.year
+    axes.set_xticks(ticks, labels)
+
+
+def _head(axes: "Axes", trend: Trend, tz: ZoneInfo) -> None:
+    axes.set_title(
+        trend_name(trend), loc="left", color=_INK, fontsize=12, fontweight="bold", pad=22
+    )
+    axes.annotate(
+        headline(trend, tz),
+        (0, 1),
+        (0, 8),
+        xycoords="axes fraction",
+        textcoords="offset points",
+        color=_QUIET,
+        fontsize=9,
+        annotation_clip=False,
+    )
+
+
+def _legend(axes: "Axes", trend: Trend) -> None:
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    looks = {look.words: look for look in (_look(point, trend) for point in trend.points)}
+    handles: list[Any] = [Patch(color=_BAND, label="lab's range")] if trend.bands else []
+    handles += [
+        Line2D(
+            [],
+            [],
+            linestyle="none",
+            marker=look.shape,
+            markersize=5.5,
+            markerfacecolor=look.colour if look.filled else "white",
+            markeredgecolor=look.colour,
+            label=words,
+        )
+        for words, look in looks.items()
+    ]
+    if len(trend.series.lines) > 1:
+        handles += [
+            Line2D([], [], color=_LINE, linestyle=style, label=line.method_family or "usual method")
+            for line, style in zip(trend.series.lines, _styles(), strict=False)
+        ]
+    axes.legend(
+        handles=handles,
+        loc="upper left",
+        bbox_to_anchor=(-0.02, -0.19),
+        ncols=min(4, len(handles)),
+        frameon=False,
+        fontsize=8.5,
+        labelcolor=_QUIET,
+        handletextpad=0.4,
+        columnspacing=1.2,
+        handlelength=1.4,
+        borderaxespad=0,
+    )
 
 
 def _with_description(svg: bytes, trend: Trend, tz: ZoneInfo) -> bytes:
     """Return the SVG with a role, a title and a description."""
+    name = f"trend-{trend.analyte.key}"
     head, mark, rest = svg.partition(b"<svg ")
     opening, end, body = rest.partition(b">")
+    role = f'role="img" aria-labelledby="{name}-title {name}-text" '
     spoken = (
-        f"<title>{escape(trend.analyte.plain_name)}</title>"
-        f"<desc>{escape(describe(trend, tz))}</desc>"
-    ).encode()
-    return head + mark + b'role="img" ' + opening + end + spoken + body
+        f'<title id="{name}-title">{escape(trend.analyte.plain_name)}</title>'
+        f'<desc id="{name}-text">{escape(describe(trend, tz))}</desc>'
+    )
+    return head + mark + role.encode() + opening + end + spoken.encode() + body

@@ -10,12 +10,13 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db.models import F, OuterRef, Q, QuerySet, Subquery
-from django.db.models.functions import JSONObject
+from django.db.models import Exists, F, OuterRef, Q, QuerySet, Subquery, TextField
+from django.db.models.functions import Cast, JSONObject
 
 from core.api.paging import Page, keyset_page
 from core.errors import NotFound
 from labs.models import DiagnosticReport, Observation
+from labs.trends import FINAL
 from patients.viewer import Viewer
 
 # The columns a result needs to be shown; a list page is one statement of these.
@@ -25,7 +26,7 @@ RESULT_COLUMNS = (
     "unit_ucum", "range_text", "range_low", "range_high", "flags", "status", "effective_at",
     "effective_basis", "issued_at", "visible_from", "lab_comment", "method", "performer", "state",
     "tier", "rule_id", "rule_version", "basis", "reason", "range_used_low", "range_used_high",
-    "derived_method", "derived_from", "position",
+    "derived_method", "derived_from", "position", "comparable",
 )  # fmt: skip
 _SHOWN_NEVER = ("HELD", "RETRACTED")
 
@@ -43,54 +44,84 @@ class ResultFilter:
 def observations_for(viewer: Viewer, *, now: datetime) -> QuerySet[Observation]:
     """Return the current results that `viewer` may read now."""
     results = Observation.objects.current().filter(withdrawn_at__isnull=True)
-    if viewer.kind in ("patient", "proxy"):
-        results = results.filter(
-            patient_id=viewer.patient_id, visible_from__isnull=False, visible_from__lte=now
-        ).exclude(state__in=_SHOWN_NEVER)
-    return results
+    record = _one_record(viewer)
+    if record is None:
+        return results
+    return results.filter(
+        patient_id=record, visible_from__isnull=False, visible_from__lte=now
+    ).exclude(state__in=_SHOWN_NEVER)
 
 
 def reports_for(viewer: Viewer, *, now: datetime) -> QuerySet[DiagnosticReport]:
     """Return the reports that `viewer` may read now."""
     reports = DiagnosticReport.objects.all()
-    if viewer.kind in ("patient", "proxy"):
-        reports = reports.filter(
-            patient_id=viewer.patient_id, visible_from__isnull=False, visible_from__lte=now
-        )
-    return reports
+    record = _one_record(viewer)
+    if record is None:
+        return reports
+    return reports.filter(patient_id=record, visible_from__isnull=False, visible_from__lte=now)
 
 
-def _with_previous(results: QuerySet[Observation]) -> QuerySet[Observation]:
-    """Add what the same analyte was the time before, in the same unit, as JSON or null."""
+def _one_record(viewer: Viewer) -> UUID | None:
+    """Return whose released results a patient or caregiver reads; None for staff."""
+    if viewer.kind not in ("patient", "proxy"):
+        return None
+    assert viewer.patient_id is not None
+    return viewer.patient_id
+
+
+def _with_previous(
+    results: QuerySet[Observation], viewer: Viewer, now: datetime
+) -> QuerySet[Observation]:
+    """Add the last earlier number of the same test in the same unit, as JSON or null.
+
+    The same LOINC code means the same method; the number travels as text, for JSON has no
+    exact decimals.
+    """
     before = (
-        Observation.objects.current()
+        observations_for(viewer, now=now)
         .filter(
             patient_id=OuterRef("patient_id"),
             analyte_key=OuterRef("analyte_key"),
             effective_at__lt=OuterRef("effective_at"),
+            loinc=OuterRef("loinc"),
             unit_ucum=OuterRef("unit_ucum"),
             comparable=True,
-            comparator="",
-            withdrawn_at__isnull=True,
-            visible_from__isnull=False,
+            value_kind="numeric",
+            status__in=FINAL,
         )
         .exclude(analyte_key="")
         .order_by("-effective_at", "-id")
-        .values(was=JSONObject(value=F("value_low"), at=F("effective_at")))
+        .values(
+            was=JSONObject(
+                number=Cast("value_low", TextField()), text=F("value_text"), at=F("effective_at")
+            )
+        )
     )
     return results.annotate(previous=Subquery(before[:1]))
 
 
 def _with_earlier_version(results: QuerySet[Observation]) -> QuerySet[Observation]:
-    """Add what a corrected result said before: "was ..."."""
-    earlier = Observation.objects.filter(
-        patient_id=OuterRef("patient_id"), id=OuterRef("supersedes_id"), visible_from__isnull=False
-    ).values(was=JSONObject(value=F("value_text"), unit=F("unit_text"), filed=F("filed_at")))
+    """Add what a corrected result said before, in the last final version that she could see."""
+    earlier = (
+        Observation.objects.filter(
+            patient_id=OuterRef("patient_id"),
+            identity_key=OuterRef("identity_key"),
+            version__lt=OuterRef("version"),
+            status__in=FINAL,
+            withdrawn_at__isnull=True,
+            visible_from__isnull=False,
+            visible_from__lte=F("superseded_at"),
+        )
+        .order_by("-version")
+        .values(was=JSONObject(text=F("value_text"), unit=F("unit_text"), filed=F("filed_at")))
+    )
     return results.annotate(was=Subquery(earlier[:1]))
 
 
-def _as_rows(results: QuerySet[Observation]) -> QuerySet[Observation, dict[str, Any]]:
-    shown = _with_earlier_version(_with_previous(results))
+def _as_rows(
+    results: QuerySet[Observation], viewer: Viewer, now: datetime
+) -> QuerySet[Any, dict[str, Any]]:
+    shown: QuerySet[Any] = _with_earlier_version(_with_previous(results, viewer, now))
     return shown.values(*RESULT_COLUMNS, "previous", "was")
 
 
@@ -116,7 +147,7 @@ def results_page(
     if wanted.collected_until is not None:
         results = results.filter(effective_at__lt=wanted.collected_until)
     return keyset_page(
-        _as_rows(results),
+        _as_rows(results, viewer, now),
         order=("-effective_at", "-id"),
         bound_to=f"labs.results:{viewer.key}:{wanted}",
         cursor=cursor,
@@ -125,15 +156,26 @@ def results_page(
 
 
 REPORT_COLUMNS = (
-    "id", "loinc", "name", "category", "version", "status", "collected_at", "resulted_at",
-    "effective_at", "visible_from", "corrected", "laboratory__name",
+    "id", "loinc", "name", "category", "status", "collected_at", "resulted_at", "effective_at",
+    "visible_from", "laboratory__name", "has_correction",
 )  # fmt: skip
+
+
+def _report_rows(viewer: Viewer, now: datetime) -> QuerySet[Any, dict[str, Any]]:
+    """Return reports as dicts. What is not released leaves no trace in `has_correction`."""
+    corrected = observations_for(viewer, now=now).filter(
+        patient_id=OuterRef("patient_id"),
+        report_id=OuterRef("id"),
+        status__in=("corrected", "amended"),
+    )
+    shown: QuerySet[Any] = reports_for(viewer, now=now).annotate(has_correction=Exists(corrected))
+    return shown.values(*REPORT_COLUMNS)
 
 
 def reports_page(viewer: Viewer, *, cursor: str | None, limit: int, now: datetime) -> Page:
     """Return the latest reports first, as dicts, in one statement."""
     return keyset_page(
-        reports_for(viewer, now=now).values(*REPORT_COLUMNS),
+        _report_rows(viewer, now),
         order=("-effective_at", "-id"),
         bound_to=f"labs.reports:{viewer.key}",
         cursor=cursor,
@@ -148,19 +190,19 @@ def report_with_results(
 
     Raises: NotFound.
     """
-    report = reports_for(viewer, now=now).values(*REPORT_COLUMNS).filter(id=report_id).first()
+    report = _report_rows(viewer, now).filter(id=report_id).first()
     if report is None:
         raise NotFound()
     results = observations_for(viewer, now=now).filter(report_id=report_id)
     if viewer.patient_id is not None:
         # The index of a report's results begins with the patient.
         results = results.filter(patient_id=viewer.patient_id)
-    return report, list(_as_rows(results).order_by("position", "id"))
+    return report, list(_as_rows(results, viewer, now).order_by("position", "id"))
 
 
 SERIES_COLUMNS = (
     "id", "effective_at", "loinc", "value_text", "value_kind", "value_low", "value_high",
-    "comparator", "unit_ucum", "state", "status", "comparable", "range_used_low",
+    "comparator", "unit_text", "unit_ucum", "state", "status", "comparable", "range_used_low",
     "range_used_high", "origin",
 )  # fmt: skip
 

@@ -1,40 +1,71 @@
 """One series per analyte, from stored rows; list, chart and export draw the same one."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 from clinical.analytes import Analyte, by_key, loinc_code
+from clinical.intervals import Interval
 from clinical.states import PortalState
-from clinical.trend import Series, TrendPoint, build_series
+from clinical.trend import Line, PlottedPoint, Series, TrendPoint, build_series
 from clinical.units import Unit, convert, unit_of_ucum
-from clinical.values import ObservedValue, parse_value, quantity
+from clinical.values import ObservedValue, ValueKind, quantity
 from core.errors import NotFound
 
-_FINAL = {"final", "amended", "corrected"}
+FINAL = frozenset({"final", "amended", "corrected"})
 
 
 @dataclass(frozen=True, slots=True)
 class Band:
-    """The range that judged one point, in the unit of the series."""
+    """The range that judged one drawn point, in the unit of the series."""
 
+    result_id: str
     at: datetime
     low: Decimal | None
     high: Decimal | None
 
 
 @dataclass(frozen=True, slots=True)
+class AsSent:
+    """What the laboratory wrote."""
+
+    text: str
+    unit: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Trend:
-    """A series with the range band under it."""
+    """A series, the range bands under it, and every result as the laboratory wrote it.
+
+    `unit_text` is the unit of the series in the spelling of the newest result drawn.
+    """
 
     analyte: Analyte
     series: Series
     bands: tuple[Band, ...]
+    unit_text: str = ""
+    as_sent: Mapping[str, AsSent] = field(default_factory=dict)
 
     @property
     def unit(self) -> str:
         return self.series.unit.ucum if self.series.unit else ""
+
+    @property
+    def points(self) -> tuple[PlottedPoint, ...]:
+        """Return what is drawn, oldest first."""
+        drawn = (point for line in self.series.lines for point in line.points)
+        return tuple(sorted(drawn, key=lambda point: (point.at, point.result_id)))
+
+    @property
+    def newest_line(self) -> Line | None:
+        """Return the line that holds the newest point; its ranges are the ones drawn."""
+        if not self.points:
+            return None
+        newest = self.points[-1]
+        return next(line for line in self.series.lines if newest in line.points)
 
 
 def known_analyte(key: str) -> Analyte:
@@ -48,24 +79,43 @@ def known_analyte(key: str) -> Analyte:
 def trend_of(analyte: Analyte, rows: list[dict[str, Any]]) -> Trend:
     """Return the trend that `labs.selectors.series_rows` make."""
     series = build_series(analyte, [_point(row) for row in rows])
-    bands = tuple(band for row in rows if (band := _band(row, analyte, series.unit)) is not None)
-    return Trend(analyte=analyte, series=series, bands=bands)
+    drawn = {point.result_id for line in series.lines for point in line.points}
+    shown = [row for row in rows if str(row["id"]) in drawn]
+    return Trend(
+        analyte=analyte,
+        series=series,
+        bands=tuple(
+            band for row in shown if (band := _band(row, analyte, series.unit)) is not None
+        ),
+        unit_text=shown[-1]["unit_text"] if shown else "",
+        as_sent={
+            str(row["id"]): AsSent(row["value_text"], row["unit_text"], row["effective_at"])
+            for row in rows
+        },
+    )
 
 
-def _unit(ucum: str) -> Unit | None:
+def stored_unit(ucum: str) -> Unit | None:
+    """Return the unit of a stored result, None when it has none that is known."""
     try:
         return unit_of_ucum(ucum) if ucum else None
     except KeyError:
         return None
 
 
-def _value(row: dict[str, Any]) -> ObservedValue:
-    limit = row["value_low"] if row["value_low"] is not None else row["value_high"]
-    if row["value_kind"] == "numeric" and limit is not None:
-        return quantity(limit, None)
-    if row["value_kind"] == "interval" and row["comparator"] and limit is not None:
-        return quantity(limit, row["comparator"])
-    return parse_value("ST", row["value_text"])
+def stored_value(row: Mapping[str, Any]) -> ObservedValue:
+    """Return what a stored result means, from its columns; the text is not read again."""
+    kind, low, high = ValueKind(row["value_kind"]), row["value_low"], row["value_high"]
+    limit = high if low is None else low
+    if kind is ValueKind.NUMERIC and limit is not None:
+        return quantity(limit, None, row["value_text"])
+    if kind is ValueKind.INTERVAL and row["comparator"] and limit is not None:
+        return quantity(limit, row["comparator"], row["value_text"])
+    if kind is ValueKind.RANGE and low is not None and high is not None:
+        return ObservedValue(kind, row["value_text"], Interval(low, high))
+    if kind is ValueKind.ABSENT:
+        return ObservedValue(kind, row["value_text"])
+    return ObservedValue(ValueKind.NON_NUMERIC, row["value_text"])
 
 
 def _point(row: dict[str, Any]) -> TrendPoint:
@@ -73,23 +123,23 @@ def _point(row: dict[str, Any]) -> TrendPoint:
     return TrendPoint(
         result_id=str(row["id"]),
         at=row["effective_at"],
-        value=_value(row),
-        unit=_unit(row["unit_ucum"]),
+        value=stored_value(row),
+        unit=stored_unit(row["unit_ucum"]),
         method_family=code.method_family if code else "",
         state=PortalState(row["state"]),
-        final=row["status"] in _FINAL,
+        final=row["status"] in FINAL,
         comparable=row["comparable"],
     )
 
 
 def _band(row: dict[str, Any], analyte: Analyte, unit: Unit | None) -> Band | None:
-    own = _unit(row["unit_ucum"])
+    own = stored_unit(row["unit_ucum"])
     if own is None or unit is None:
         return None
-    bounds = [
+    low, high = (
         None if bound is None else convert(bound, own, unit, analyte)
         for bound in (row["range_used_low"], row["range_used_high"])
-    ]
-    if bounds == [None, None]:
+    )
+    if low is None and high is None:
         return None
-    return Band(at=row["effective_at"], low=bounds[0], high=bounds[1])
+    return Band(result_id=str(row["id"]), at=row["effective_at"], low=low, high=high)

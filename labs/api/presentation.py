@@ -12,6 +12,7 @@ from clinical.patient_text import RESULT_NOTE, Contact, PatientText, text_for
 from clinical.states import PortalState, patient_label
 from core.links import Link, LinkRequest, links_for
 from core.timeobject import TimeObject, time_object
+from labs.trends import FINAL
 from patients.care_frame import CareFrame
 from patients.viewer import Viewer
 
@@ -135,23 +136,25 @@ def _instant(stored: str) -> datetime:
 def _change(row: dict[str, Any], page: Page) -> dict[str, Any] | None:
     """Return how the number moved since last time: a direction, never a verdict."""
     previous = row["previous"]
-    if not previous or row["comparator"] or row["value_kind"] != "numeric":
+    if not previous or row["value_kind"] != "numeric":
         return None
-    before, after = Decimal(str(previous["value"])), row["value_low"]
+    if not row["comparable"] or row["status"] not in FINAL:
+        return None
+    before, after = Decimal(previous["number"]), row["value_low"]
     direction = "same" if after == before else "up" if after > before else "down"
     return {
         "direction": direction,
-        "from": plain(before),
+        "from": previous["text"],
         "at": page.time(_instant(previous["at"])),
     }
 
 
 def _was(row: dict[str, Any], page: Page) -> dict[str, Any] | None:
     was = row["was"]
-    if not was:
+    if not was or (was["text"], was["unit"]) == (row["value_text"], row["unit_text"]):
         return None
     return {
-        "text": was["value"],
+        "text": was["text"],
         "unit": was["unit"] or None,
         "at": page.time(_instant(was["filed"])),
     }
@@ -176,8 +179,7 @@ def report_json(row: dict[str, Any], page: Page) -> dict[str, Any]:
         "laboratory": row["laboratory__name"],
         "category": row["category"] or None,
         "status": row["status"],
-        "version": row["version"],
-        "corrected": row["corrected"],
+        "corrected": row["has_correction"],
         "collected": page.time(row["effective_at"]),
         "resulted": page.time(row["resulted_at"]),
         "released": page.time(row["visible_from"]),

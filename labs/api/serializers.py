@@ -3,14 +3,13 @@
 from rest_framework import serializers
 
 from clinical.states import PortalState, Tier
+from clinical.trend import ExclusionReason
 from core.api.serializers import ListFrame, Section, TimeObject
 
 
 class ResultValue(serializers.Serializer):
     text = serializers.CharField(help_text="As the laboratory wrote it.")
-    number = serializers.CharField(
-        allow_null=True, help_text="Null unless a plain number."
-    )
+    number = serializers.CharField(allow_null=True, help_text="Null unless a plain number.")
     comparator = serializers.CharField(allow_null=True)
     unit = serializers.CharField(allow_null=True)
     ucum = serializers.CharField(allow_null=True)
@@ -101,8 +100,7 @@ class Report(serializers.Serializer):
     laboratory = serializers.CharField()
     category = serializers.CharField(allow_null=True)
     status = serializers.CharField(help_text="FHIR DiagnosticReportStatus.")
-    version = serializers.IntegerField()
-    corrected = serializers.BooleanField()
+    corrected = serializers.BooleanField(help_text="One of the results shown was corrected.")
     collected = TimeObject()
     resulted = TimeObject(allow_null=True)
     released = TimeObject(allow_null=True)
@@ -135,7 +133,9 @@ class AnalyteList(ListFrame):
 class TrendPoint(serializers.Serializer):
     result_id = serializers.UUIDField()
     at = TimeObject()
-    number = serializers.CharField()
+    number = serializers.CharField(help_text="In the unit of the series.")
+    text = serializers.CharField(help_text="As the laboratory wrote it.")
+    unit = serializers.CharField(allow_null=True, help_text="As the laboratory wrote it.")
     marker = serializers.ChoiceField(["closed", "open_below", "open_above"])
     state = serializers.ChoiceField([state.value for state in PortalState])
 
@@ -149,6 +149,7 @@ class TrendLine(serializers.Serializer):
 
 
 class TrendBand(serializers.Serializer):
+    result_id = serializers.UUIDField()
     at = TimeObject()
     low = serializers.CharField(allow_null=True)
     high = serializers.CharField(allow_null=True)
@@ -156,7 +157,10 @@ class TrendBand(serializers.Serializer):
 
 class ExcludedResult(serializers.Serializer):
     result_id = serializers.UUIDField()
-    reason = serializers.CharField()
+    at = TimeObject()
+    text = serializers.CharField()
+    unit = serializers.CharField(allow_null=True)
+    reason = serializers.ChoiceField([reason.value for reason in ExclusionReason])
 
 
 class TrendChange(serializers.Serializer):
@@ -166,7 +170,9 @@ class TrendChange(serializers.Serializer):
 class TrendData(Section):
     analyte = serializers.CharField()
     plain_name = serializers.CharField()
-    unit = serializers.CharField()
+    unit = serializers.CharField(help_text="UCUM, of every number of the series.")
+    unit_text = serializers.CharField(help_text="The same as the laboratory writes it.")
+    description = serializers.CharField(help_text="The picture in words.")
     lines = TrendLine(many=True)
     bands = TrendBand(many=True)
     excluded = ExcludedResult(many=True)

@@ -1,7 +1,10 @@
 """Results for a patient and her caregivers. Parse, one selector, render."""
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
+from re import fullmatch
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from django.utils.dateparse import parse_date, parse_datetime
 from drf_spectacular.types import OpenApiTypes
@@ -10,6 +13,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.scopes import Scope
+from clinical.analytes import analytes
+from clinical.states import PortalState
 from core.api.paging import page_limit
 from core.areas import Area
 from core.errors import FieldError, InvalidInput
@@ -18,7 +23,7 @@ from labs.api import serializers
 from labs.api.presentation import NOTE, Page, report_json, result_json
 from labs.api.renderers import PngRenderer, SvgRenderer
 from labs.api.trend_json import trend_json
-from labs.charts import draw
+from labs.charts import PictureFormat, draw
 from labs.trends import Trend, known_analyte, trend_of
 from patients.api.views import PatientView
 from patients.care_frame import CareFrame, care_frame
@@ -106,7 +111,7 @@ class ResultListView(LabView):
         """Results across reports, the latest collection first."""
         found = selectors.results_page(
             self.viewer,
-            wanted=_filter(request),
+            wanted=_filter(request, self.viewer.zone),
             cursor=request.query_params.get("cursor"),
             limit=page_limit(request.query_params.get("limit")),
             now=self.now,
@@ -125,33 +130,37 @@ class ResultListView(LabView):
         )
 
 
-def _words(request: Request, name: str) -> tuple[str, ...]:
-    raw = request.query_params.get(name, "")
-    return tuple(word for word in raw.split(",")[:50] if word)
+def _words(request: Request, name: str, known: Iterable[str]) -> tuple[str, ...]:
+    """Return the comma-separated words of a parameter. Raises: InvalidInput."""
+    words = tuple(word for word in request.query_params.get(name, "").split(",") if word)
+    if not set(words) <= set(known):
+        raise InvalidInput(errors=(FieldError(name, "unknown", "Not one of the known words."),))
+    return words
 
 
-def _instant(request: Request, name: str) -> datetime | None:
+def _start_of(request: Request, name: str, zone: str) -> datetime | None:
+    """Return an instant as sent, or the start of a day in `zone`. Raises: InvalidInput."""
     raw = request.query_params.get(name)
     if not raw:
         return None
     try:
-        instant = parse_datetime(raw)
-        day = parse_date(raw) if instant is None or instant.tzinfo is None else None
+        day = parse_date(raw)
+        instant = None if day else parse_datetime(raw)
     except ValueError:
-        instant, day = None, None
+        day, instant = None, None
     if day is not None:
-        return datetime.fromisoformat(f"{day.isoformat()}T00:00:00+00:00")
-    if instant is None:
+        return datetime(day.year, day.month, day.day, tzinfo=ZoneInfo(zone))
+    if instant is None or instant.tzinfo is None:
         raise InvalidInput(errors=(FieldError(name, "not-a-date", "Send a date: 2026-03-29."),))
     return instant
 
 
-def _filter(request: Request) -> selectors.ResultFilter:
+def _filter(request: Request, zone: str) -> selectors.ResultFilter:
     return selectors.ResultFilter(
-        analytes=_words(request, "analyte"),
-        states=_words(request, "state"),
-        collected_from=_instant(request, "from"),
-        collected_until=_instant(request, "until"),
+        analytes=_words(request, "analyte", (analyte.key for analyte in analytes())),
+        states=_words(request, "state", PortalState),
+        collected_from=_start_of(request, "from", zone),
+        collected_until=_start_of(request, "until", zone),
     )
 
 
@@ -196,7 +205,7 @@ class _TrendBase(LabView):
 
 def _years(request: Request) -> int:
     raw = request.query_params.get("years", "5")
-    if not raw.isascii() or not raw.isdigit() or not 1 <= int(raw[:4]) <= MAX_YEARS:
+    if not fullmatch("[0-9]{1,2}", raw) or not 1 <= int(raw) <= MAX_YEARS:
         raise InvalidInput(errors=(FieldError("years", "out-of-range", "Send 1 to 10."),))
     return int(raw)
 
@@ -224,7 +233,7 @@ class TrendPictureView(_TrendBase):
             (200, "image/png"): OpenApiTypes.BINARY,
         },
     )
-    def get(self, request: Request, analyte_key: str, format: str) -> Response:
+    def get(self, request: Request, analyte_key: str, format: PictureFormat) -> Response:
         """The same as a picture, readable on a phone; an SVG carries a text alternative."""
         trend = self.trend(request, analyte_key)
         return Response(draw(trend, zone=self.viewer.zone, picture_format=format))

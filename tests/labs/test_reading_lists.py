@@ -260,7 +260,7 @@ def test_analytes_name_what_was_measured_once_each(
     assert found[0]["plain_name"]
 
 
-# --- links by code ---------------------------------------------------------------------------------
+# --- links by code ------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -321,7 +321,7 @@ def test_a_failing_provider_leaves_the_results_with_a_warning(
         assert (shown["value"]["text"], shown["links"]) == ("96", [])
 
 
-# --- conditional reads -------------------------------------------------------------------------------
+# --- conditional reads --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("path", ["results", "reports", "analytes/alt/trend"])
