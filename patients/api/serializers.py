@@ -75,7 +75,7 @@ class PatientSerializer(serializers.Serializer):
     warnings = serializers.ListField(child=serializers.CharField())
 
 
-class ChangeSerializer(serializers.Serializer):
+class ChangeLineSerializer(serializers.Serializer):
     resource = serializers.CharField()
     resource_id = serializers.UUIDField()
     kind = serializers.ChoiceField(choices=["upsert", "gone"])
@@ -83,7 +83,7 @@ class ChangeSerializer(serializers.Serializer):
 
 
 class ChangesSerializer(serializers.Serializer):
-    items = ChangeSerializer(many=True)
+    items = ChangeLineSerializer(many=True)
     next = serializers.CharField()
     more = serializers.BooleanField()
     as_of = serializers.DateTimeField()

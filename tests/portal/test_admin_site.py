@@ -7,10 +7,9 @@ from django.contrib import admin
 from django.test import Client
 from django.urls import reverse
 
-from accounts.models import Membership, Organization, User
+from accounts.models import User
 from accounts.roles import Role
-from core.models import AuditEvent
-from tests.cast import START, Cast, staff
+from tests.cast import Cast, staff
 
 pytestmark = pytest.mark.django_db
 
