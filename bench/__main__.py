@@ -75,7 +75,7 @@ def _run(*, quick: bool, only: str) -> dict[str, Any]:
     loading.migrate()
     size = loading.QUICK if quick else loading.FULL
     _say(f"loading {size.results:,} results")
-    world = loading.load(size, now=datetime.now(UTC))
+    world = loading.load(size, now=datetime.now(UTC), owner_url=os.environ["DATABASE_OWNER_URL"])
     _say(f"loaded {world.rows:,} rows in {world.seconds:.0f} s")
     with tempfile.TemporaryDirectory(prefix="linden-bench-") as folder:
         session = Session(

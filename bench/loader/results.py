@@ -78,7 +78,7 @@ def _laboratory(clinic: Clinic) -> SendingLaboratory:
     )
 
 
-def _values(low: str, high: str) -> list[str]:
+def panel_values(low: str, high: str) -> list[str]:
     """Return evenly spaced values with the precision of `low`."""
     first, last = Decimal(low), Decimal(high)
     step = (last - first) / (VALUES_AN_ANALYTE - 1)
@@ -322,7 +322,7 @@ def _observation_lines(
     for position, (key, range_text, unit, low, high) in enumerate(PANEL, start=1):
         results = [
             _observation(position, key, range_text, unit, value_text, now)
-            for value_text in _values(low, high)
+            for value_text in panel_values(low, high)
         ]
         for result in results:
             result.laboratory = laboratory

@@ -1,6 +1,5 @@
 """The whole of the bench's data, and how long it took to load."""
 
-import os
 import time
 from dataclasses import dataclass
 from datetime import datetime
@@ -58,10 +57,10 @@ def migrate() -> None:
     call_command("migrate", database="owner", interactive=False, verbosity=0)
 
 
-def load(size: Size, *, now: datetime) -> World:
-    """Fill the empty, migrated database as its owner."""
+def load(size: Size, *, now: datetime, owner_url: str) -> World:
+    """Fill the empty, migrated database at `owner_url` as its owner."""
     started = time.perf_counter()
-    with psycopg.connect(os.environ["DATABASE_OWNER_URL"]) as connection:
+    with psycopg.connect(owner_url) as connection:
         clinic = open_clinic(now=now)
         people = load_people(connection, count=size.patients, clinic=clinic, now=now)
         results = load_results(
