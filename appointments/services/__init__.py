@@ -2,6 +2,7 @@
 
 from appointments.claims import PatientBusy, TimeTaken
 from appointments.services.booking import (
+    AppointmentsInTheWay,
     NotOffered,
     NotSelfBookable,
     SlotTaken,
@@ -23,6 +24,7 @@ from appointments.services.supply import (
 )
 
 __all__ = [
+    "AppointmentsInTheWay",
     "NotOffered",
     "NotSelfBookable",
     "PatientBusy",

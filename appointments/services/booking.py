@@ -289,7 +289,7 @@ def cancel(
         raise InvalidInput(errors=(FieldError("reason", "invalid_choice", "Not a reason here."),))
     visit = _locked(viewer, appointment_id)
     if visit.status not in _CANCELLABLE:
-        raise StatusConflict(extra={"status": visit.status})
+        raise StatusConflict(extra={"appointment_status": visit.status})
     cutoff = timedelta(minutes=visit.visit_type.cancel_cutoff_minutes)
     if own and (now >= visit.starts_at or now > visit.starts_at - cutoff):
         raise TooLateToCancel(extra={"phone": visit.location.phone})
@@ -333,7 +333,7 @@ def change_status(
         raise NotFound()
     visit = _locked(viewer, appointment_id)
     if status not in TRANSITIONS[visit.status]:
-        raise StatusConflict(extra={"status": visit.status})
+        raise StatusConflict(extra={"appointment_status": visit.status})
     visit.status = status
     visit.version += 1
     visit.save(update_fields=["status", "version"])
