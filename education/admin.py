@@ -81,7 +81,8 @@ class TopicAdmin(RoleModelAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Topic]:
         published = Q(articles__versions__state=_State.PUBLISHED)
         languages = ArrayAgg("articles__language", filter=published, distinct=True, default=[])
-        return super().get_queryset(request).annotate(languages=languages)
+        topics: QuerySet[Topic] = super().get_queryset(request)
+        return topics.annotate(languages=languages)
 
     @display(description="published in")
     def published_in(self, topic: Any) -> str:
@@ -115,11 +116,12 @@ class ArticleVersionAdmin(RoleModelAdmin):
         return False
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        state = obj.state if obj else None
-        open_fields = {
-            _State.DRAFT: ("source", "override_reason", "opened_sha256"),
-            _State.IN_REVIEW: ("override_reason", "body"),
-        }.get(state, ("override_reason", "body"))
+        writable = obj is not None and obj.state == _State.DRAFT
+        open_fields = (
+            ("source", "override_reason", "opened_sha256")
+            if writable
+            else ("override_reason", "body")
+        )
         return [("About", {"fields": self.facts}), ("Text", {"fields": open_fields})]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
@@ -194,7 +196,7 @@ class ArticleVersionAdmin(RoleModelAdmin):
             services.revise_draft(
                 version=obj,
                 source=form.cleaned_data["source"],
-                actor=request.user,
+                actor=request.user,  # type: ignore[arg-type]
                 now=utc_now(),
                 opened_sha256=form.cleaned_data["opened_sha256"],
             )

@@ -139,7 +139,8 @@ class Library:
         """Return what `make` made for `key` the first time; keys must be few."""
         if key not in self.rendered:
             self.rendered[key] = make()
-        return self.rendered[key]
+        made: T = self.rendered[key]
+        return made
 
 
 class _Holder:

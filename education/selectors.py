@@ -5,6 +5,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from html import escape
+from typing import Any
 from uuid import UUID
 
 from django.db import connection
@@ -101,7 +102,7 @@ def search(
 def _hits(
     words: Sequence[tuple[str, ...]], language: str, audiences: Collection[str], limit: int
 ) -> list[Hit]:
-    values = {
+    values: dict[str, Any] = {
         "configuration": SEARCH_CONFIGURATIONS[language],
         "language": language,
         "audiences": sorted(audiences),

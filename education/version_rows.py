@@ -8,6 +8,7 @@ from decimal import Decimal
 
 from django.contrib.postgres.search import SearchVector
 from django.db.models import Max, Value
+from django.db.models.expressions import Combinable
 
 from accounts.models import User
 from clinical.reference_data import rows
@@ -72,7 +73,7 @@ def set_columns(version: ArticleVersion, content: ArticleFile, source: str) -> N
     version.search = _search_of(content)
 
 
-def _search_of(content: ArticleFile) -> SearchVector:
+def _search_of(content: ArticleFile) -> Combinable:
     headings = " ".join(section.heading for section in content.sections)
     text = " ".join(plain_text(section.markdown) for section in content.sections)
     return (

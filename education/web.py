@@ -12,7 +12,7 @@ from education.pages import CONTENT_POLICY, article_page
 
 
 @require_safe
-@csp(CONTENT_POLICY)
+@csp(CONTENT_POLICY)  # type: ignore[arg-type]
 def learn(request: HttpRequest, slug: str) -> HttpResponse:
     """Show the article at `slug`; `?lang=` and `?prognosis=show` as in the API."""
     try:
