@@ -177,3 +177,40 @@ class TrendData(Section):
     bands = TrendBand(many=True)
     excluded = ExcludedResult(many=True)
     change = TrendChange(allow_null=True)
+
+
+class FindMessage(serializers.Serializer):
+    sender = serializers.SlugField(
+        allow_null=True, default=None, max_length=40, help_text="The laboratory's key."
+    )
+    control_id = serializers.CharField(max_length=255, help_text="MSH-10.")
+
+
+class MessageLine(serializers.Serializer):
+    obx_index = serializers.IntegerField(help_text="Counts OBX through the message, from 1.")
+    outcome = serializers.ChoiceField(["stored", "queued", "unchanged", "waiting", "not-filed"])
+    loinc = serializers.CharField(allow_null=True)
+    analyte = serializers.CharField(allow_null=True)
+    state = serializers.CharField(
+        allow_null=True, help_text="Null unless the caller may read the result."
+    )
+    rule = serializers.CharField(allow_null=True)
+    reason = serializers.CharField(allow_null=True)
+
+
+class FoundMessage(serializers.Serializer):
+    id = serializers.UUIDField()
+    sender = serializers.CharField(allow_null=True)
+    control_id = serializers.CharField()
+    received = TimeObject()
+    ack = serializers.ChoiceField(["AA", "AE", "AR"])
+    receipt = serializers.CharField()
+    disposition = serializers.CharField(
+        help_text="stored, queued, received, duplicate, test-area or refused."
+    )
+    reasons = serializers.ListField(child=serializers.CharField())
+    lines = MessageLine(many=True)
+
+
+class FoundMessages(serializers.Serializer):
+    messages = FoundMessage(many=True)

@@ -4,11 +4,13 @@ from django.urls import path
 
 from labs.api import views
 from labs.api.intake import MessageView
+from labs.api.staff_views import FindMessageView
 
 PATIENT = "patients/<str:patient_ref>/"
 
 urlpatterns = [
     path("labs/messages", MessageView.as_view()),
+    path("staff/lab-messages/$find", FindMessageView.as_view()),
     path(f"{PATIENT}reports", views.ReportListView.as_view()),
     path(f"{PATIENT}reports/<uuid:report_id>", views.ReportView.as_view()),
     path(f"{PATIENT}results", views.ResultListView.as_view()),
