@@ -39,6 +39,10 @@ class StaffModelAdmin(RoleModelAdmin):
         """Return whose record `obj` belongs to; None while nobody knows."""
         return obj.pk if isinstance(obj, Patient) else super().patient_of(obj)
 
+    def label_of(self, obj: Any) -> str:
+        """Return what a search field shows for `obj`; `__str__` never names anybody."""
+        return str(obj)
+
     def changelist_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         response = super().changelist_view(request, *args, **kwargs)
         if isinstance(response, TemplateResponse):

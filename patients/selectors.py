@@ -9,6 +9,7 @@ from django.db import connection
 from django.db.models import F, QuerySet
 
 from accounts.models import Membership, Organization, User
+from accounts.roles import Role
 from core.errors import NotFound
 from core.models import AuditEvent
 from patients.models import CareTeamMember, Enrolment, Patient, ProfileFact
@@ -144,14 +145,22 @@ def organization_for(
 
     None means her only one. Raises: NotFound when there is none, or more than one to choose from.
     """
-    memberships = Membership.objects.active_at(now).filter(
-        user_id=viewer.user_id, role__in=roles, organization__is_active=True
-    )
+    choices = organizations_to_enrol(viewer, roles=roles, now=now)
     if organization_id is not None:
-        memberships = memberships.filter(organization_id=organization_id)
-    found = Organization.objects.filter(id__in=memberships.values("organization_id")).order_by(
-        "id"
-    )[:2]
+        choices = choices.filter(id=organization_id)
+    found = choices[:2]
     if len(found) != 1:
         raise NotFound()
     return found[0]
+
+
+def organizations_to_enrol(
+    viewer: Viewer, *, roles: frozenset[Role] | frozenset[str], now: datetime
+) -> QuerySet[Organization]:
+    """Return the organizations in which the viewer holds one of `roles` now, by name."""
+    memberships = Membership.objects.active_at(now).filter(
+        user_id=viewer.user_id, role__in=roles, organization__is_active=True
+    )
+    return Organization.objects.filter(id__in=memberships.values("organization_id")).order_by(
+        "name", "id"
+    )

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from allauth.account.decorators import secure_admin_login
+from django.contrib.admin.views.autocomplete import AutocompleteJsonView
 from django.core.exceptions import ImproperlyConfigured, PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseNotFound
 from django.shortcuts import redirect
@@ -18,6 +19,7 @@ from core.clock import utc_now
 from core.db import identity
 from core.errors import NotFound, Unavailable
 from core.models import AuditEvent
+from patients.admin_base import StaffModelAdmin
 from patients.viewer import Viewer, staff_viewer
 
 # Alpine, the theme's script library, compiles the expressions in its attributes, and htmx and
@@ -42,6 +44,24 @@ OWN_APPS = frozenset(
         "education",
     }
 )
+
+
+class AuditedAutocomplete(AutocompleteJsonView):
+    """Django's search behind a form field, with a line in the audit for each patient shown."""
+
+    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        self.shown: list[Any] = []
+        response = super().get(request, *args, **kwargs)
+        if isinstance(self.model_admin, StaffModelAdmin):
+            self.model_admin.record_look(self.shown, "search")
+        return response
+
+    def serialize_result(self, obj: Any, to_field_name: str) -> dict[str, str]:
+        self.shown.append(obj)
+        result = super().serialize_result(obj, to_field_name)
+        if isinstance(self.model_admin, StaffModelAdmin):
+            result["text"] = self.model_admin.label_of(obj)
+        return result
 
 
 class LindenAdminSite(UnfoldAdminSite):
@@ -119,6 +139,10 @@ class LindenAdminSite(UnfoldAdminSite):
             return response
 
         return wrapped
+
+    def autocomplete_view(self, request: HttpRequest) -> HttpResponse:
+        """Answer a search field of a form; whoever it shows is audited."""
+        return AuditedAutocomplete.as_view(admin_site=self)(request)
 
     def _record_denial(self, request: HttpRequest, viewer: Viewer, code: str) -> None:
         match = request.resolver_match

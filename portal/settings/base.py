@@ -214,6 +214,13 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "COMPONENT_SPLIT_REQUEST": True,
     "SWAGGER_UI_DIST": "SIDECAR",
     "ENUM_ADD_EXPLICIT_BLANK_NULL_CHOICE": False,
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "core.api.openapi.describe_conventions",
+    ],
+    "ENUM_NAME_OVERRIDES": {
+        "CancellationReasonEnum": "appointments.models.Appointment.CancellationReason",
+    },
 }
 MAX_JSON_DEPTH = 32
 MAX_JSON_ITEMS = 200
