@@ -111,6 +111,19 @@ def create_visit_type(
     return made
 
 
+def check_schedule(
+    *, resource: Resource, location: Location, visit_types: Iterable[VisitType]
+) -> None:
+    """Raises: InvalidInput when resource, location and visit types do not belong together."""
+    owners = {resource.organization_id, location.organization_id} | {
+        visit_type.organization_id for visit_type in visit_types
+    }
+    if len(owners) != 1:
+        raise _invalid("visit_types", "Resource, location and visit types differ in owner.")
+    if resource.location_id not in (None, location.id):
+        raise _invalid("location", "The resource stands somewhere else.")
+
+
 def create_schedule(
     *,
     resource: Resource,
@@ -120,13 +133,7 @@ def create_schedule(
 ) -> Schedule:
     """Return a new schedule without hours yet. Raises: InvalidInput."""
     offered = list(visit_types)
-    owners = {resource.organization_id, location.organization_id} | {
-        visit_type.organization_id for visit_type in offered
-    }
-    if len(owners) != 1:
-        raise _invalid("visit_types", "Resource, location and visit types differ in owner.")
-    if resource.location_id not in (None, location.id):
-        raise _invalid("location", "The resource stands somewhere else.")
+    check_schedule(resource=resource, location=location, visit_types=offered)
     with transaction.atomic():
         made = Schedule.objects.create(resource=resource, location=location, name=name)
         made.visit_types.set(offered)
@@ -220,3 +227,27 @@ def add_exception(
         ends=ends,
         slot_step_minutes=slot_step_minutes,
     )
+
+
+def check_supply(schedule: Schedule) -> None:
+    """Check a saved schedule and all its hours, as an editor that saves many rows must.
+
+    Raises: InvalidInput, TemplateNeverFits.
+    """
+    visit_types = list(schedule.visit_types.all())
+    check_schedule(resource=schedule.resource, location=schedule.location, visit_types=visit_types)
+    for weekly in schedule.availabilities.all():
+        check_hours(
+            starts=weekly.starts,
+            ends=weekly.ends,
+            step_minutes=weekly.slot_step_minutes,
+            visit_types=visit_types,
+        )
+    for extra in schedule.exceptions.filter(kind=AvailabilityException.Kind.EXTRA):
+        if extra.starts is not None and extra.ends is not None and extra.slot_step_minutes:
+            check_hours(
+                starts=extra.starts,
+                ends=extra.ends,
+                step_minutes=extra.slot_step_minutes,
+                visit_types=visit_types,
+            )
