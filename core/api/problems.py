@@ -129,8 +129,9 @@ def _from_framework(error: exceptions.APIException) -> Response:
     if status == 400:
         found = str(getattr(error.detail, "code", ""))
         code = found if found and found != "parse_error" else code
-    if isinstance(error, exceptions.Throttled) and error.wait is not None:
-        headers["Retry-After"] = str(int(error.wait))
+    wait = getattr(error, "wait", None)
+    if isinstance(error, exceptions.Throttled) and wait is not None:
+        headers["Retry-After"] = str(int(wait))
     challenge = getattr(error, "auth_header", None)
     if challenge:
         headers["WWW-Authenticate"] = challenge

@@ -8,14 +8,14 @@ import sys
 from pathlib import Path
 from urllib.parse import urljoin
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
 
 from portal.demo.accounts import DEMO_PASSWORD, staff_email
 from portal.journeys.outside import System, WrongAnswer, find_system
 
 PICTURES = Path(__file__).resolve().parent.parent.parent / "docs" / "img"
-_DESKTOP = {"width": 1280, "height": 800}
-_PHONE = {"width": 390, "height": 844}
+_DESKTOP = ViewportSize(width=1280, height=800)
+_PHONE = ViewportSize(width=390, height=844)
 
 
 def chromium() -> str:
