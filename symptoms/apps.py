@@ -8,6 +8,7 @@ class SymptomsConfig(AppConfig):
     def ready(self) -> None:
         from notifications import rechecks
         from notifications.purposes import Purpose
+        from symptoms import checks  # noqa: F401
         from symptoms.services import recheck_notice
 
         rechecks.register(Purpose.CHECK_IN, recheck_notice)

@@ -118,6 +118,8 @@ def trend_for(viewer: Viewer, symptom_key: str) -> list[TrendPoint]:
 
 def plans_for(viewer: Viewer) -> QuerySet[CheckInPlan]:
     """Return when the viewer's patient is asked, the plan in force first."""
+    if viewer.patient_id is None:
+        return CheckInPlan.objects.none()
     return (
         CheckInPlan.objects.filter(patient_id=viewer.patient_id)
         .select_related("questionnaire")
