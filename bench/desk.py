@@ -77,9 +77,11 @@ class Desk:
                 yield opening
 
     def latest(self) -> Iterator[tuple[UUID, datetime]]:
-        """Yield unused openings from the far end, each of another day or practitioner."""
+        """Yield unused openings from the far end, each at another time."""
+        starts: set[datetime] = set()
         for opening in reversed(self._schedules.free):
-            if opening not in self._used:
+            if opening not in self._used and opening[1] not in starts:
+                starts.add(opening[1])
                 self._used.add(opening)
                 yield opening
 
