@@ -22,8 +22,7 @@ from core.clock import utc_now
 from core.context import current_client
 from core.db import identity, system
 from core.errors import Forbidden
-from labs.hl7.message import split_messages
-from labs.services.intake import Overflow, receive
+from labs.services.intake import Overflow, messages_in, receive
 from labs.services.senders import Door, Origin, laboratory_of_client
 
 HL7_TYPE = "application/hl7-v2"
@@ -90,9 +89,7 @@ class MessageView(APIView):
             overflow = Overflow("body-too-large", body.size, body.sha256)
             answers = [receive(kept, origin=origin, now=utc_now(), overflow=overflow)]
         else:
-            answers = [
-                receive(raw, origin=origin, now=utc_now()) for raw in split_messages(kept) or [kept]
-            ]
+            answers = [receive(raw, origin=origin, now=utc_now()) for raw in messages_in(kept)]
         response = HttpResponse(b"".join(a.ack for a in answers), content_type=HL7_TYPE)
         response["Cache-Control"] = "no-store"
         return response

@@ -18,9 +18,8 @@ import structlog
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from labs.hl7.message import split_messages
 from labs.hl7.mllp import Frame, FrameDecoder, FramingError, encode
-from labs.services.intake import Answer, Overflow, receive
+from labs.services.intake import Answer, Overflow, messages_in, receive
 from labs.services.senders import Door, Origin
 
 log = structlog.get_logger(__name__)
@@ -152,7 +151,7 @@ class Listener:
         if isinstance(piece, FramingError):
             overflow = Overflow(piece.code, piece.size, piece.sha256)
             return self._receive([piece.kept], origin, overflow)
-        return self._receive(split_messages(piece.payload) or [piece.payload], origin, None)
+        return self._receive(messages_in(piece.payload), origin, None)
 
     def _receive(
         self, messages: list[bytes], origin: Origin, overflow: Overflow | None

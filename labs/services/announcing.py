@@ -45,9 +45,10 @@ def _publish(
 ) -> None:
     mine = [row for row in shown if row.report_id == draft.head.id]
     withdrawn = draft.corrected and not mine
-    if not mine and not withdrawn and draft.head.visible_from is None:
+    alone = not draft.report.observations and draft.head.visible_from is not None
+    if not mine and not withdrawn and not alone:
         return
-    rows = mine or [row for row in filed if row.report_id == draft.head.id and draft.corrected]
+    rows = mine or [row for row in filed if row.report_id == draft.head.id and withdrawn]
     publish(
         ResultsFiled(
             subject_id=draft.head.id,

@@ -5,6 +5,7 @@ between leaves a row in `UnfiledMessage` that the sweep files.
 """
 
 import hashlib
+import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, cast
@@ -21,6 +22,7 @@ from core.db import identity, system
 from core.errors import DomainError, NotFound
 from core.models import AuditEvent
 from labs.hl7.answers import AckCode, Intake, body_hash, build_ack, classify
+from labs.hl7.message import split_messages
 from labs.hl7.version import PARSER_VERSION
 from labs.models import Filing, InboundMessage, IntakeItem, SendingLaboratory, UnfiledMessage
 from labs.services.filing import FilingPass, LineOutcome, file_message
@@ -34,6 +36,11 @@ log = structlog.get_logger(__name__)
 
 Receipt = InboundMessage.Receipt
 MAX_TRIES: Final = 3
+_LINE_START: Final = rb"(?:\A|(?<=[\r\n\x0b\x1c]))(?:\xef\xbb\xbf)?[ \t]*"
+_MESSAGE_START: Final = re.compile(_LINE_START + rb"(MSH(?=[^A-Za-z0-9\s]))")
+_ENVELOPE: Final = re.compile(
+    _LINE_START + rb"(?:FHS|BHS|BTS|FTS)(?=[^A-Za-z0-9\s])[^\r\n]*[\r\n]*"
+)
 _RETRY_AFTER: Final = (timedelta(seconds=30), timedelta(minutes=5), timedelta(0))
 _FIRST_TRY_BY_SWEEP: Final = timedelta(seconds=30)
 
@@ -77,6 +84,22 @@ class NotReprocessable(DomainError):
 
     code = "not-reprocessable"
     title = "This message cannot be processed: it was refused, repeated or a test."
+
+
+def messages_in(data: bytes) -> list[bytes]:
+    """Return the messages of a body, frame or file, each in the very bytes received.
+
+    What holds no message comes back whole, so that it is kept and answered. Envelope segments
+    (FHS, BHS, BTS, FTS) are left out.
+    """
+    pieces = split_messages(data)
+    starts = [match.start(1) for match in _MESSAGE_START.finditer(data)]
+    if len(pieces) != len(starts):
+        return pieces or [data]
+    if len(starts) <= 1 and not _ENVELOPE.search(data):
+        return [data]
+    spans = zip(starts, [*starts[1:], len(data)], strict=True)
+    return [_ENVELOPE.sub(b"", data[start:end]) for start, end in spans]
 
 
 def receive(

@@ -9,9 +9,11 @@ import pytest
 
 from core.db import identity, system
 from labs.hl7.answers import classify
-from labs.hl7.message import parse, split_messages
+from labs.hl7.message import parse
+from labs.hl7.mllp import Frame, FrameDecoder
 from labs.hl7.oru import PatientIdentity, identity_gaps, read_oru
 from labs.models import Filing, InboundMessage, Observation, SendingLaboratory
+from labs.services.intake import messages_in
 from labs.services.registration import NewPatient, register_for_matching
 from patients.models import Patient, PatientIdentifier
 from patients.names import normalised_family_name
@@ -36,8 +38,15 @@ def samples() -> list[Sample]:
     return [
         Sample(path.name, number, raw)
         for path in sample_files()
-        for number, raw in enumerate(split_messages(path.read_bytes()), start=1)
+        for number, raw in enumerate(messages_of(path.read_bytes()), start=1)
     ]
+
+
+def messages_of(data: bytes) -> list[bytes]:
+    """Return the messages of a file, in their very bytes; one file is a dump of MLLP frames."""
+    if not data.startswith(b"\x0b"):
+        return messages_in(data)
+    return [frame.payload for frame in FrameDecoder().feed(data) if isinstance(frame, Frame)]
 
 
 @pytest.fixture

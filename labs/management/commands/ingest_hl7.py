@@ -14,11 +14,10 @@ from django.core.management.base import BaseCommand, CommandError
 
 from core.clock import utc_now
 from core.db import identity, system
-from labs.hl7.message import split_messages
 from labs.hl7.mllp import Frame, FrameDecoder
 from labs.models import InboundMessage, SendingLaboratory
 from labs.services.filing import LineOutcome, preview
-from labs.services.intake import Answer, Overflow, receive
+from labs.services.intake import Answer, Overflow, messages_in, receive
 from labs.services.senders import Door, Origin
 from patients.models import PatientIdentifier
 
@@ -75,13 +74,13 @@ def _messages(path: Path) -> list[bytes]:
     """Return the messages of a file; a dump of MLLP frames is one too."""
     data = path.read_bytes()
     if data[:1] != b"\x0b":
-        return split_messages(data) or [data]
+        return messages_in(data)
     decoder = FrameDecoder(max_bytes=max(len(data), 1))
     pieces = [*decoder.feed(data), *decoder.close()]
     return [
         message
         for piece in pieces
-        for message in (split_messages(piece.payload) if isinstance(piece, Frame) else [piece.kept])
+        for message in (messages_in(piece.payload) if isinstance(piece, Frame) else [piece.kept])
     ]
 
 
