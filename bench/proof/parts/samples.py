@@ -1,5 +1,6 @@
 """HL7-2 on real messages: every sample is answered, kept, and settled as the golden file says."""
 
+import codecs
 import csv
 import os
 import re
@@ -73,8 +74,8 @@ def _send_all(port: int, files: Sequence[Path], counts: dict[str, int]) -> dict[
 
 
 def _lines(data: bytes) -> list[bytes]:
-    """Return the segments of a file, without line ends, framing and batch envelopes."""
-    lines = re.split(rb"[\r\n\x0b\x1c]+", data)
+    """Return the segments of a file, without line ends, byte order mark, framing and envelopes."""
+    lines = re.split(rb"[\r\n\x0b\x1c]+", data.removeprefix(codecs.BOM_UTF8))
     return [line for line in lines if line and line[:3] not in (b"FHS", b"BHS", b"BTS", b"FTS")]
 
 
