@@ -106,10 +106,12 @@ def test_the_start_is_refused_by_name() -> None:
     assert "DJANGO_SECRET_KEY is missing; REDIS_URL is missing." in refused.stderr
 
 
-def test_the_deployment_check_finds_nothing() -> None:
+def test_the_deployment_check_finds_only_what_no_clinician_confirmed() -> None:
     checked = manage("check", "--deploy", "--fail-level", "WARNING")
-    assert checked.returncode == 0, checked.stderr
-    assert "no issues (0 silenced)" in checked.stdout
+    assert checked.returncode == 1
+    found = [line for line in checked.stderr.splitlines() if line.startswith("?: (")]
+    assert [line.split()[1] for line in found] == ["(symptoms.E001)"], checked.stderr
+    assert "1 issue (0 silenced)" in checked.stderr
 
 
 def test_cookies_headers_and_demo_are_as_promised() -> None:

@@ -11,12 +11,13 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from accounts.models import User
+from accounts.roles import Role
 from core.db import identity, system
 from notifications.models import Notification
-from symptoms.models import CheckInPlan, QuestionnaireResponse
+from symptoms.models import CheckIn, CheckInPlan, QuestionnaireResponse
 from symptoms.services import create_plan, load_questionnaire, plan_check_ins, submit_check_in
 from symptoms.services.questionnaires import SHIPPED
-from tests.cast import Cast
+from tests.cast import Cast, staff
 from tests.symptoms.conftest import AT_TEN, MONDAY, check_ins, levels, viewer_of
 from worklist.models import Urgency, WorkItem
 from worklist.services import Fact, raise_item
@@ -197,3 +198,20 @@ def test_answers_and_the_ledger_are_shown_and_never_changed(
         assert word in nurse.get(path).content.decode()
         assert nurse.post(path, {}).status_code == 403
         assert sign_in(cast.other_nurse).get(path).status_code == 302
+
+
+@pytest.mark.parametrize("role", list(Role))
+def test_every_page_answers_every_role(cast: Cast, sign_in: SignIn, role: Role) -> None:
+    browser = sign_in(staff(f"zoe-{role}", role, cast.clinic))
+    for model in (WorkItem, Notification, CheckInPlan, CheckIn, QuestionnaireResponse):
+        name = f"admin:{model._meta.app_label}_{model._meta.model_name}"
+        listed = browser.get(reverse(f"{name}_changelist")).status_code
+        may_read = role in (Role.NURSE, Role.CLINICIAN) or (
+            role == Role.FRONT_DESK and model is Notification
+        )
+        assert listed == (200 if may_read else 403), model
+        assert browser.get(reverse(f"{name}_add")).status_code == (
+            200 if model is CheckInPlan and may_read else 403
+        )
+        unknown = browser.get(reverse(f"{name}_change", args=[uuid4()])).status_code
+        assert unknown == (302 if may_read else 403), model
