@@ -63,6 +63,7 @@ def _plotting() -> Any:
         {
             "svg.fonttype": "none",
             "svg.hashsalt": "linden",
+            "text.parse_math": False,
             "font.sans-serif": ["DejaVu Sans", "Segoe UI", "Roboto", "Helvetica Neue", "Arial"],
         }
     )

@@ -203,7 +203,7 @@ def report_with_results(
 SERIES_COLUMNS = (
     "id", "effective_at", "loinc", "value_text", "value_kind", "value_low", "value_high",
     "comparator", "unit_text", "unit_ucum", "state", "status", "comparable", "range_used_low",
-    "range_used_high", "origin",
+    "range_used_high", "range_text", "origin", "report_id", "visible_from",
 )  # fmt: skip
 
 

@@ -94,6 +94,7 @@ def messages_with_control_id(
 def _offices(viewer: Viewer, now: datetime) -> list[UUID] | None:
     if viewer.may(Area.INTAKE):
         return None
+    assert viewer.user_id is not None
     working = Membership.objects.active_at(now).filter(user_id=viewer.user_id)
     return list(working.values_list("organization_id", flat=True))
 

@@ -1,0 +1,227 @@
+"""The laboratory's desk: what came in, and what a person must settle.
+
+Message text is shown on a page of its own only; each look is recorded.
+"""
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils.html import format_html
+from unfold.decorators import action, display
+
+from accounts.admin_base import RoleTabularInline
+from core.areas import Area
+from core.clock import utc_now
+from core.errors import DomainError
+from labs.hl7.charset import decode
+from labs.models import Filing, InboundMessage, IntakeItem
+from labs.services.intake import reprocess
+from labs.services.settling import clear_item
+from patients.admin_base import StaffModelAdmin
+
+
+def readable(raw: bytes | memoryview | None) -> str:
+    """Return message bytes as lines of text."""
+    if not raw:
+        return ""
+    text, _, _ = decode(bytes(raw), "")
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def as_text(raw: bytes | memoryview | None) -> str:
+    return format_html(
+        '<pre style="white-space: pre-wrap; overflow-wrap: anywhere">{}</pre>', readable(raw)
+    )
+
+
+class OpenFilter(admin.SimpleListFilter):
+    """Open rows unless asked otherwise: it is a queue."""
+
+    title = "standing"
+    parameter_name = "standing"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("cleared", "Cleared"), ("all", "All")]
+
+    def choices(self, changelist: Any) -> Any:
+        first, *others = super().choices(changelist)
+        yield {**first, "display": "Open"}
+        yield from others
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        if self.value() == "all":
+            return queryset
+        return queryset.filter(cleared_at__isnull=self.value() != "cleared")
+
+
+@admin.register(IntakeItem)
+class IntakeItemAdmin(StaffModelAdmin):
+    """The queue, oldest first. The buttons below the form settle a row."""
+
+    area = Area.INTAKE
+    writable = True
+    list_display = ("raised_at", "reason", "words", "code", "laboratory", "cleared_at")
+    list_filter = (OpenFilter, "reason", "laboratory")
+    list_select_related = ("laboratory",)
+    ordering = ("raised_at", "id")
+    actions_submit_line = ("settle", "process_again")
+    fields = (
+        *("reason", "words", "action", "code", "laboratory", "the_message", "obr_position"),
+        *("obx_index", "segment_text", "raised_at", "cleared_at", "cleared_by", "clearance"),
+        "note",
+    )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[IntakeItem]:
+        items: QuerySet[IntakeItem] = super().get_queryset(request)
+        match = request.resolver_match
+        if match is not None and match.url_name == "labs_intakeitem_changelist":
+            return items.defer("segment")
+        return items
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return self.may_write(request) and (obj is None or obj.cleared_at is None)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        return [name for name in self.fields if name != "note"]
+
+    def get_actions_submit_line(self, request: HttpRequest, object_id: Any) -> list[Any]:
+        item = self.get_object(request, str(object_id))
+        if item is None or not self.has_change_permission(request, item):
+            return []
+        return super().get_actions_submit_line(request, object_id)
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        # A row is settled or processed again; there is nothing in between to save.
+        only_steps = {"show_save": False, "show_save_and_continue": False}
+        return super().changeform_view(
+            request, object_id, form_url, {**(extra_context or {}), **only_steps}
+        )
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        """Take the step whose button was pressed; the note goes with it."""
+        for step in self.get_actions_submit_line(request, obj.pk):
+            if step.action_name in request.POST:
+                step.method(request, obj)
+
+    @action(description="Settled")
+    def settle(self, request: HttpRequest, item: IntakeItem) -> None:
+        clear_item(
+            item_id=item.pk,
+            actor=request.user,  # type: ignore[arg-type]
+            now=utc_now(),
+            note=item.note,
+        )
+
+    @action(description="Process the message again")
+    def process_again(self, request: HttpRequest, item: IntakeItem) -> None:
+        process([item.message_id], request)
+
+    @display(description="message")
+    def the_message(self, item: IntakeItem) -> str:
+        address = reverse("admin:labs_inboundmessage_change", args=[item.message_id])
+        return format_html('<a href="{}">open</a>', address)
+
+    @display(description="segment")
+    def segment_text(self, item: IntakeItem) -> str:
+        return as_text(item.segment) if item.segment else "-"
+
+
+def process(message_ids: Any, request: HttpRequest) -> None:
+    """File messages again, and say for each what became of it."""
+    for message_id in message_ids:
+        try:
+            work = reprocess(
+                message_id=message_id,
+                actor=request.user,  # type: ignore[arg-type]
+                now=utc_now(),
+            )
+        except DomainError as refusal:
+            messages.error(request, refusal.detail)
+            continue
+        reasons = ", ".join(dict.fromkeys(work.reasons))
+        messages.success(request, f"Processed again: {work.outcome}. {reasons}".strip())
+
+
+class FilingInline(RoleTabularInline):
+    model = Filing
+    fields = ("sequence", "outcome", "reasons", "lines_filed", "lines_queued", "filed_at")
+    readonly_fields = fields
+    ordering = ("sequence",)
+
+
+class ItemInline(RoleTabularInline):
+    model = IntakeItem
+    fk_name = "message"
+    fields = ("reason", "words", "code", "obr_position", "obx_index", "cleared_at", "clearance")
+    readonly_fields = fields
+    ordering = ("raised_at", "id")
+    show_change_link = True
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[IntakeItem]:
+        items: QuerySet[IntakeItem] = super().get_queryset(request)
+        return items.defer("segment")
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+@admin.register(InboundMessage)
+class InboundMessageAdmin(StaffModelAdmin):
+    """Every message as it came in and how it was answered. Kept for ever, never changed."""
+
+    area = Area.INTAKE
+    list_display = (
+        *("received_at", "laboratory", "control_id", "message_type", "ack_code"),
+        *("receipt", "outcome", "reason_codes", "door"),
+    )
+    list_filter = ("receipt", "ack_code", "door", "laboratory")
+    list_select_related = ("laboratory",)
+    search_fields = ("control_id__exact",)
+    ordering = ("-received_at", "-id")
+    actions = ("process_again",)
+    inlines = (FilingInline, ItemInline)
+    fields = (
+        *("received_at", "laboratory", "sending_application", "sending_facility", "control_id"),
+        *("message_type", "door", "peer", "ack_code", "receipt", "reason_codes", "outcome"),
+        *("size", "truncated", "sha256", "parser_version", "text"),
+    )
+    readonly_fields = ("reason_codes", "outcome", "text")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[InboundMessage]:
+        found: QuerySet[InboundMessage] = super().get_queryset(request)
+        found = found.prefetch_related("filings")
+        match = request.resolver_match
+        # A list never reads what stands in the messages.
+        if match is not None and match.url_name == "labs_inboundmessage_changelist":
+            return found.defer("raw")
+        return found
+
+    @display(description="filing")
+    def outcome(self, message: InboundMessage) -> str:
+        newest = max(message.filings.all(), key=lambda filing: filing.sequence, default=None)
+        return newest.outcome if newest else "-"
+
+    @display(description="reasons")
+    def reason_codes(self, message: InboundMessage) -> str:
+        newest = max(message.filings.all(), key=lambda filing: filing.sequence, default=None)
+        return ", ".join([*message.reasons, *(newest.reasons if newest else ())]) or "-"
+
+    @display(description="message")
+    def text(self, message: InboundMessage) -> str:
+        return as_text(message.raw)
+
+    @admin.action(description="Process again", permissions=["view"])
+    def process_again(self, request: HttpRequest, chosen: QuerySet[InboundMessage]) -> None:
+        process(list(chosen.values_list("pk", flat=True)), request)

@@ -1,0 +1,33 @@
+"""Words that several pages of the staff site share."""
+
+from datetime import datetime
+
+from clinical.states import Tier
+from clinical.trend import ExclusionReason
+from patients.models import Patient
+
+NOT_RELEASED = "not released"
+TIER_LABELS: dict[Tier, str] = {
+    Tier.URGENT: "Urgent",
+    Tier.ATTENTION: "Attention",
+    Tier.NEUTRAL: "Neutral",
+    Tier.FINE: "Nothing marked",
+}
+EXCLUDED_BECAUSE: dict[ExclusionReason, str] = {
+    ExclusionReason.NOT_FINAL: "not final",
+    ExclusionReason.NOT_NUMERIC: "not one number",
+    ExclusionReason.NOT_COMPARABLE: "in doubt: unit, size or status",
+    ExclusionReason.UNIT_OTHER_FAMILY: "its unit does not convert exactly",
+}
+
+
+def person(patient: Patient) -> str:
+    """Return the name for a page; never for a log."""
+    return f"{patient.family_name}, {patient.given_name}"
+
+
+def released_words(visible_from: datetime | None, now: datetime) -> str:
+    if visible_from is None:
+        return NOT_RELEASED
+    day = f"{visible_from:%Y-%m-%d %H:%M} UTC"
+    return day if visible_from <= now else f"from {day}"
