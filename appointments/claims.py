@@ -10,6 +10,7 @@ import random
 import time
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from django.db import OperationalError, connection, transaction
@@ -100,7 +101,7 @@ def claim(
     Raises: TimeTaken, PatientBusy; then nothing was claimed.
     """
     places = [(need, place) for need, pool in enumerate(pools) for place in pool]
-    values = {
+    values: dict[str, Any] = {
         "needs": [need for need, _ in places],
         "resources": [place.resource_id for _, place in places],
         "lanes": [place.lane for _, place in places],
@@ -140,9 +141,9 @@ def claim(
     raise TimeTaken()
 
 
-def _attempt(values: dict[str, object], for_patient: bool) -> None:
+def _attempt(values: dict[str, Any], for_patient: bool) -> None:
     with connection.cursor() as cursor:
         cursor.execute(_CLAIM, values)
         chosen, claimed, hers = cursor.fetchone()
-    if claimed < values["wanted"] or (for_patient and not hers):  # type: ignore[operator]
+    if claimed < values["wanted"] or (for_patient and not hers):
         raise _Lost(chosen=chosen, claimed=claimed)

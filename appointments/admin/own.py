@@ -14,7 +14,7 @@ def own_organizations(request: HttpRequest) -> QuerySet[Organization]:
     """Return where the viewer works now; everything for the superuser who sets up."""
     if request.user.is_superuser:  # type: ignore[union-attr]
         return Organization.objects.all()
-    held = Membership.objects.active_at(utc_now()).filter(user_id=request.user.pk)
+    held = Membership.objects.active_at(utc_now()).filter(user=request.user)  # type: ignore[misc]
     return Organization.objects.filter(id__in=held.values("organization_id"))
 
 
