@@ -3,13 +3,11 @@
 import hashlib
 from typing import Any
 
-from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from oauth2_provider.models import get_access_token_model
 from rest_framework.authentication import BaseAuthentication, get_authorization_header
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
-from accounts.scopes import LAB_SUBMIT, SCOPE_WORDS
 from core.context import current_client
 
 
@@ -46,28 +44,3 @@ class BearerAuthentication(BaseAuthentication):
 
     def authenticate_header(self, request: Request) -> str:
         return 'Bearer realm="api"'
-
-
-class BearerScheme(OpenApiAuthenticationExtension):
-    """How the OpenAPI document describes our tokens."""
-
-    target_class = BearerAuthentication
-    name = "oauth2"
-
-    def get_security_definition(self, auto_schema: Any) -> dict[str, Any]:
-        person = {name: words for name, words in SCOPE_WORDS.items() if name != LAB_SUBMIT}
-        return {
-            "type": "oauth2",
-            "flows": {
-                "authorizationCode": {
-                    "authorizationUrl": "/o/authorize/",
-                    "tokenUrl": "/o/token/",
-                    "refreshUrl": "/o/token/",
-                    "scopes": {str(name): words for name, words in person.items()},
-                },
-                "clientCredentials": {
-                    "tokenUrl": "/o/token/",
-                    "scopes": {LAB_SUBMIT: SCOPE_WORDS[LAB_SUBMIT]},
-                },
-            },
-        }

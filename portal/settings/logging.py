@@ -1,5 +1,6 @@
 """Structured logs: allow-listed keys, ids and codes, never patient data."""
 
+import logging
 from typing import Any
 
 import structlog
@@ -17,6 +18,8 @@ def configure(*, json: bool) -> dict[str, Any]:
         without_exception_values,
         drop_unlisted_keys,
     ]
+    # A handler that fails would print the record and its error, values included.
+    logging.raiseExceptions = False
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),

@@ -1,0 +1,27 @@
+"""What is written to the log, in production's format."""
+
+import io
+import logging
+from collections.abc import Callable, Iterator
+
+import pytest
+import structlog
+
+from portal.settings.logging import configure
+
+
+@pytest.fixture
+def logged() -> Iterator[Callable[[], str]]:
+    """Return a function that gives every line logged so far, by us and by libraries."""
+    made = configure(json=True)["formatters"]["structured"]
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=made["foreign_pre_chain"], processors=made["processors"]
+        )
+    )
+    root = logging.getLogger()
+    root.addHandler(handler)
+    yield stream.getvalue
+    root.removeHandler(handler)
