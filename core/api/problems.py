@@ -54,6 +54,7 @@ def problem_body(
 ) -> dict[str, Any]:
     """Return the members of a problem; `extra` adds members such as `alternatives`."""
     return {
+        **(extra or {}),
         "type": f"/problems/{code}",
         "title": title,
         "status": status,
@@ -61,7 +62,6 @@ def problem_body(
         "code": code,
         "errors": [{"field": e.field, "code": e.code, "message": e.message} for e in errors],
         "request_id": current_request_id.get(),
-        **(extra or {}),
     }
 
 
