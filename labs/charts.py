@@ -38,6 +38,8 @@ _COLOURS = {
 }
 _LINE_STYLES = ("-", (0, (4, 2)), (0, (1, 1.5)), (0, (5, 1.5, 1, 1.5)))
 _SHORTEST = timedelta(days=60)
+_MONTH_STEPS = (0, 1, 2, 3, 4, 6, 12, 24, 60, 120)
+_MOST_TICKS = 6
 _OUTSIDE = frozenset({PortalState.ABNORMAL, PortalState.CRITICAL})
 
 
@@ -124,11 +126,14 @@ def _styles() -> Iterator[Any]:
 
 def _look(point: PlottedPoint, trend: Trend) -> _Look:
     state = PortalState(point.state)
-    colour = _COLOURS[tier_of(state, trend.analyte.concern)]
+    tier = tier_of(state, trend.analyte.concern)
+    colour = _COLOURS[tier]
     if point.marker is Marker.OPEN_BELOW:
         return _Look("v", colour, False, "less than")
     if point.marker is Marker.OPEN_ABOVE:
         return _Look("^", colour, False, "more than")
+    if tier is Tier.URGENT:
+        return _Look("D", colour, True, "well outside")
     if state in _OUTSIDE or direction_of(state) is not None:
         return _Look("D", colour, True, "outside range")
     if state is PortalState.IN_RANGE:
@@ -236,23 +241,41 @@ def _dress(axes: "Axes", tz: ZoneInfo) -> None:
 def _date_ticks(axes: "Axes", tz: ZoneInfo) -> None:
     """Label a few days, months or years; the year stands below where it begins."""
     dates: Any = _plotting().dates
-    locator = dates.AutoDateLocator(tz=tz, minticks=3, maxticks=6)
-    axes.xaxis.set_major_locator(locator)
-    left, right = axes.get_xlim()
-    ticks = [float(tick) for tick in locator() if left <= tick <= right]
-    days = [dates.num2date(tick, tz=tz) for tick in ticks]
-    step = min((b - a for a, b in pairwise(days)), default=timedelta(0))
+    left, right = (dates.num2date(end, tz=tz) for end in axes.get_xlim())
+    ticks, step = date_ticks(left, right)
     labels, year = [], None
-    for tick in days:
-        if step > timedelta(days=360):
+    for tick in ticks:
+        if step >= 12:
             labels.append(str(tick.year))
             continue
-        label = f"{tick:%b}" if step >= timedelta(days=28) else f"{tick.day} {tick:%b}"
+        label = f"{tick:%b}" if step else f"{tick.day} {tick:%b}"
         # Two lines each, or the single ones would sit higher.
         below = " " if tick.year == year else tick.year
         labels.append(f"{label}\n{below}")
         year = tick.year
-    axes.set_xticks(ticks, labels)
+    axes.set_xticks([_when(tick, tz) for tick in ticks], labels)
+
+
+def date_ticks(left: datetime, right: datetime) -> tuple[list[datetime], int]:
+    """Return two to six days to label between two instants of one zone, and the step in months.
+
+    The narrowest step that leaves at most six first days of a month; 0 = also the 15th.
+    """
+    months = range(left.year * 12 + left.month - 1, right.year * 12 + right.month)
+    for step in _MONTH_STEPS:
+        days = (1,) if step else (1, 15)
+        ticks = [
+            tick
+            for month in months
+            if month % (step or 1) == 0
+            for day in days
+            if left
+            <= (tick := datetime(month // 12, month % 12 + 1, day, tzinfo=left.tzinfo))
+            <= right
+        ]
+        if len(ticks) <= _MOST_TICKS:
+            break
+    return ticks, step
 
 
 def _head(axes: "Axes", trend: Trend, tz: ZoneInfo) -> None:
@@ -299,13 +322,13 @@ def _legend(axes: "Axes", trend: Trend) -> None:
         handles=handles,
         loc="upper left",
         bbox_to_anchor=(-0.02, -0.19),
-        ncols=min(4, len(handles)),
+        ncols=4 if len(handles) <= 4 else 3,
         frameon=False,
-        fontsize=8.5,
+        fontsize=8,
         labelcolor=_QUIET,
-        handletextpad=0.4,
-        columnspacing=1.2,
-        handlelength=1.4,
+        handletextpad=0.3,
+        columnspacing=1.0,
+        handlelength=1.2,
         borderaxespad=0,
     )
 

@@ -31,7 +31,7 @@ from core.areas import Area
 from core.clock import utc_now
 from core.errors import NotFound
 from core.models import AuditEvent
-from labs.admin.words import EXCLUDED_BECAUSE, NOT_RELEASED, TIER_LABELS, person, released_words
+from labs.admin.words import EXCLUDED_BECAUSE, TIER_LABELS, WAITING, person, released_words
 from labs.charts import draw, inline
 from labs.models import DiagnosticReport, Observation
 from labs.selectors import series_rows
@@ -43,8 +43,10 @@ from patients.models import Patient
 from worklist.models import Evidence
 
 TREND_YEARS = 10
-_RANK = {Tier.URGENT: 3, Tier.ATTENTION: 2, Tier.NEUTRAL: 1}
-_TIER_OF_RANK = {3: Tier.URGENT, 2: Tier.ATTENTION, 1: Tier.NEUTRAL, 0: Tier.FINE}
+_RANK = {Tier.URGENT: 3, Tier.ATTENTION: 2, Tier.NEUTRAL: 1, Tier.FINE: 0}
+_TIER_OF_RANK = {rank: tier for tier, rank in _RANK.items()}
+# What nobody rated, and a report without results, is not fine.
+_UNRATED = _RANK[Tier.NEUTRAL]
 
 
 class WaitingFilter(admin.SimpleListFilter):
@@ -67,7 +69,7 @@ class WorstFilter(admin.SimpleListFilter):
     parameter_name = "worst"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(str(rank), TIER_LABELS[tier]) for tier, rank in _RANK.items()]
+        return [(str(rank), TIER_LABELS[tier]) for tier, rank in _RANK.items() if rank]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         chosen = self.value()
@@ -134,11 +136,11 @@ class DiagnosticReportAdmin(StaffModelAdmin):
         },
     )
     def worst_label(self, report: Any) -> str:
-        return TIER_LABELS[_TIER_OF_RANK[report.worst or 0]]
+        return TIER_LABELS[_TIER_OF_RANK[_UNRATED if report.worst is None else report.worst]]
 
-    @display(description="waiting", boolean=True)
-    def waiting(self, report: Any) -> bool:
-        return bool(report.waits)
+    @display(description="taken", label={WAITING: "danger"})
+    def waiting(self, report: Any) -> str:
+        return WAITING if report.waits else "-"
 
     @display(description="collected", ordering="effective_at")
     def collected(self, report: DiagnosticReport) -> datetime:
@@ -201,8 +203,10 @@ class DiagnosticReportAdmin(StaffModelAdmin):
 
 
 def _rank() -> Case:
-    whens = [When(tier=str(tier), then=Constant(rank)) for tier, rank in _RANK.items()]
-    return Case(*whens, default=Constant(0), output_field=IntegerField())
+    """Rank a result by how loudly it is drawn; a critical one that is held counts as urgent."""
+    whens = [When(staff_critical=True, then=Constant(_RANK[Tier.URGENT]))]
+    whens += [When(tier=str(tier), then=Constant(rank)) for tier, rank in _RANK.items()]
+    return Case(*whens, default=Constant(_UNRATED), output_field=IntegerField())
 
 
 def record_results(ids: list[UUID], *, patient_id: UUID, operation: str, now: datetime) -> None:
@@ -409,6 +413,5 @@ class ObservationAdmin(StaffModelAdmin):
                 for row in reversed(rows)
                 if str(row["id"]) in excluded
             ],
-            "not_released": NOT_RELEASED,
         }
         return TemplateResponse(request, "admin/labs/trend.html", context)

@@ -7,11 +7,12 @@ from clinical.trend import ExclusionReason
 from patients.models import Patient
 
 NOT_RELEASED = "not released"
+WAITING = "Nobody yet"
 TIER_LABELS: dict[Tier, str] = {
     Tier.URGENT: "Urgent",
     Tier.ATTENTION: "Attention",
-    Tier.NEUTRAL: "Neutral",
-    Tier.FINE: "Nothing marked",
+    Tier.NEUTRAL: "Not rated",
+    Tier.FINE: "In range",
 }
 EXCLUDED_BECAUSE: dict[ExclusionReason, str] = {
     ExclusionReason.NOT_FINAL: "not final",

@@ -4,7 +4,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from accounts.models import User
@@ -99,6 +101,40 @@ def test_an_acknowledged_item_no_longer_waits(
         acknowledge(item_id=item.pk, actor=cast.nurse, now=report.filed_at)
     assert "the-report" not in page(nurse, REPORTS + "?waiting=yes")
     assert "the-report" in page(nurse, REPORTS + "?waiting=no")
+
+
+def test_only_results_in_range_make_a_report_look_fine(
+    cast: Cast, laboratory: SendingLaboratory, nurse: Client
+) -> None:
+    file_report(cast.anna, laboratory, [Line("alt", "20"), Line("ast", "21")])
+    assert ">\n\nIn range\n<" in compact(page(nurse, REPORTS))
+    unrated = Line("alp", "60", range="")
+    file_report(cast.anna, laboratory, [Line("alt", "20"), unrated], at=COLLECTED - DAY)
+    critical = Line("calcium_total", "15.0", held=True)
+    file_report(cast.anna, laboratory, [critical], at=COLLECTED - 2 * DAY)
+    shown = compact(page(nurse, REPORTS))
+    labels = [label for label in ("In range", "Not rated", "Urgent") if f"\n\n{label}\n" in shown]
+    assert labels == ["In range", "Not rated", "Urgent"]
+
+
+def compact(html: str) -> str:
+    return "\n".join(line.strip() for line in html.splitlines())
+
+
+def test_the_queue_costs_the_same_whatever_its_length(
+    cast: Cast, laboratory: SendingLaboratory, nurse: Client
+) -> None:
+    def cost() -> int:
+        with CaptureQueriesContext(connection) as captured:
+            page(nurse, REPORTS)
+        return len(captured)
+
+    file_report(cast.anna, laboratory, [Line("alt", "20")])
+    page(nurse, REPORTS)
+    few = cost()
+    for back in range(1, 6):
+        file_report(cast.anna, laboratory, [Line("alt", "96")] * 3, at=COLLECTED - back * DAY)
+    assert cost() == few
 
 
 def test_a_report_shows_verdicts_grades_multiples_and_liver_patterns(

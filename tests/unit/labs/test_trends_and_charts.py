@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from clinical.states import PortalState
 from clinical.values import ValueKind
-from labs.charts import draw, inline
+from labs.charts import date_ticks, draw, inline
 from labs.trend_words import describe, headline, shown
 from labs.trends import Trend, known_analyte, stored_value, trend_of
 
@@ -249,6 +249,29 @@ def test_days_are_those_of_the_zone_of_the_reader() -> None:
     made = trend(row(0, "20", effective_at=datetime(2026, 1, 5, 23, 30, tzinfo=UTC)))
     assert "6 January 2026" in draw(made, zone="Europe/Berlin", picture_format="svg").decode()
     assert "5 January 2026" in draw(made, zone="UTC", picture_format="svg").decode()
+
+
+@given(
+    st.datetimes(datetime(1990, 1, 1), datetime(2080, 1, 1)),
+    st.timedeltas(timedelta(days=60), timedelta(days=11 * 366)),
+)
+def test_a_time_axis_has_two_to_six_labels_inside(start: datetime, span: timedelta) -> None:
+    left = start.replace(tzinfo=BERLIN)
+    right = left + span
+    ticks, _ = date_ticks(left, right)
+    assert 2 <= len(ticks) <= 6
+    assert left <= ticks[0]
+    assert ticks[-1] <= right
+    assert ticks == sorted(set(ticks))
+
+
+@pytest.mark.parametrize(
+    ("days", "step"),
+    [(60, 0), (100, 1), (250, 2), (500, 3), (3 * 365, 6), (4 * 365, 12), (10 * 365, 24)],
+)
+def test_the_time_axis_is_labelled_in_steps_that_fit(days: int, step: int) -> None:
+    left = datetime(2020, 1, 10, tzinfo=BERLIN)
+    assert date_ticks(left, left + timedelta(days=days))[1] == step
 
 
 @settings(max_examples=10, deadline=None)
