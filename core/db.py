@@ -73,15 +73,19 @@ def _tell(variables: tuple[str, str, str, str, str], using: str) -> None:
 
 
 @contextmanager
-def identity(who: Identity, *, using: str = "default") -> Iterator[Identity]:
+def identity(
+    who: Identity, *, using: str = "default", durable: bool = False
+) -> Iterator[Identity]:
     """Run the block in one transaction as `who`.
 
     Outermost, the transaction ends with the block. Nested, the block is a savepoint, and the
     outer identity is restored afterwards (by the roll-back when the block raises).
+    `durable` blocks must be outermost: what they wrote is committed when they end.
+    Raises: RuntimeError when a durable block is nested.
     """
     nested = connections[using].in_atomic_block
     outer = _current.get()
-    with transaction.atomic(using=using):
+    with transaction.atomic(using=using, durable=durable):
         _tell(who.variables(), using)
         token = _current.set(who)
         try:

@@ -23,14 +23,13 @@ from clinical.liver import (
     possible_hys_law,
     r_ratio,
 )
-from clinical.values import ObservedValue
 from labs.models import Observation
 from labs.selectors import observations_for
-from labs.trends import FINAL, stored_unit, stored_value
+from labs.stored import stored_unit, value_of
+from labs.trends import FINAL
 from patients.viewer import Viewer
 
 LIVER = ("alt", "ast", "alp", "bilirubin_total")
-_VALUE = ("value_kind", "value_text", "value_low", "value_high", "comparator")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +72,6 @@ def _staff_result(versions: Sequence[Observation]) -> StaffResult:
     return StaffResult(row, earlier, grades_of(row), times_uln(row))
 
 
-def _value(row: Observation) -> ObservedValue:
-    return stored_value({name: getattr(row, name) for name in _VALUE})
-
-
 def _usable(row: Observation) -> bool:
     return row.comparable and row.status in FINAL and row.withdrawn_at is None
 
@@ -88,7 +83,7 @@ def grades_of(row: Observation) -> tuple[CtcaeGrade, ...]:
         return ()
     return grade_result(
         analyte_key=row.analyte_key,
-        value=_value(row),
+        value=value_of(row),
         unit=unit,
         lln=row.range_used_low,
         uln=row.range_used_high,
@@ -99,7 +94,7 @@ def times_uln(row: Observation) -> Decimal | None:
     """Return the value as a multiple of its upper limit, where a high value matters."""
     if not _usable(row) or not row.analyte_key or by_key(row.analyte_key).concern == "low":
         return None
-    return multiple_of_uln(_value(row), row.range_used_high)
+    return multiple_of_uln(value_of(row), row.range_used_high)
 
 
 def liver_pattern(
@@ -124,7 +119,7 @@ def liver_pattern(
                 LiverReading(
                     version_id=str(row.id),
                     analyte_key=row.analyte_key,
-                    value=_value(row),
+                    value=value_of(row),
                     uln=row.range_used_high,
                     collected_at=row.effective_at,
                     report_id=str(row.report_id),
@@ -141,9 +136,9 @@ def _r_of(rows: Iterable[Observation]) -> RRatio | None:
     if alt is None or alp is None:
         return None
     return r_ratio(
-        alt=_value(alt),
+        alt=value_of(alt),
         alt_uln=alt.range_used_high,
-        alp=_value(alp),
+        alp=value_of(alp),
         alp_uln=alp.range_used_high,
     )
 

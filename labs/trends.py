@@ -7,12 +7,11 @@ from decimal import Decimal
 from typing import Any
 
 from clinical.analytes import Analyte, by_key, loinc_code
-from clinical.intervals import Interval
 from clinical.states import PortalState
 from clinical.trend import Line, PlottedPoint, Series, TrendPoint, build_series
-from clinical.units import Unit, convert, unit_of_ucum
-from clinical.values import ObservedValue, ValueKind, quantity
+from clinical.units import Unit, convert
 from core.errors import NotFound
+from labs.stored import stored_unit, stored_value
 
 FINAL = frozenset({"final", "amended", "corrected"})
 
@@ -93,29 +92,6 @@ def trend_of(analyte: Analyte, rows: list[dict[str, Any]]) -> Trend:
             for row in rows
         },
     )
-
-
-def stored_unit(ucum: str) -> Unit | None:
-    """Return the unit of a stored result, None when it has none that is known."""
-    try:
-        return unit_of_ucum(ucum) if ucum else None
-    except KeyError:
-        return None
-
-
-def stored_value(row: Mapping[str, Any]) -> ObservedValue:
-    """Return what a stored result means, from its columns; the text is not read again."""
-    kind, low, high = ValueKind(row["value_kind"]), row["value_low"], row["value_high"]
-    limit = high if low is None else low
-    if kind is ValueKind.NUMERIC and limit is not None:
-        return quantity(limit, None, row["value_text"])
-    if kind is ValueKind.INTERVAL and row["comparator"] and limit is not None:
-        return quantity(limit, row["comparator"], row["value_text"])
-    if kind is ValueKind.RANGE and low is not None and high is not None:
-        return ObservedValue(kind, row["value_text"], Interval(low, high))
-    if kind is ValueKind.ABSENT:
-        return ObservedValue(kind, row["value_text"])
-    return ObservedValue(ValueKind.NON_NUMERIC, row["value_text"])
 
 
 def _point(row: dict[str, Any]) -> TrendPoint:

@@ -13,7 +13,7 @@ from core.db import identity, system
 from core.models import AuditEvent
 from labs.models import InboundMessage, Observation, SendingLaboratory
 from labs.services.judging import JudgedLine
-from labs.services.rows import stored_value
+from labs.stored import value_of
 from worklist.models import Urgency, WorkItem
 from worklist.services import Fact, raise_item
 
@@ -128,7 +128,7 @@ def raise_for_hys_law(
             LiverReading(
                 version_id=str(row.id),
                 analyte_key=row.analyte_key,
-                value=stored_value(row),
+                value=value_of(row),
                 uln=row.range_high,
                 collected_at=row.effective_at,
                 report_id=str(row.report_id),

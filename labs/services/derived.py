@@ -22,11 +22,9 @@ from labs.models import InboundMessage, Observation
 from labs.services.judging import digest
 from labs.services.rows import (
     range_columns,
-    stored_range,
-    stored_unit,
-    stored_value,
     verdict_columns,
 )
+from labs.stored import range_of, stored_unit, value_of
 from patients.models import ProfileFact
 
 # LOINC of calcium corrected for albumin, by the unit it is given in.
@@ -102,8 +100,8 @@ def _identity(calcium: Observation) -> str:
 def _measurement(row: Observation) -> Measurement:
     return Measurement(
         version_id=str(row.id),
-        value=stored_value(row),
-        unit=stored_unit(row),
+        value=value_of(row),
+        unit=stored_unit(row.unit_ucum),
         status=row.status_sent,
         comparable=row.comparable,
         specimen=row.specimen or row.report.filler_key,
@@ -162,7 +160,7 @@ def _background(patient_id: UUID, at: datetime) -> KidneyAndProtein:
     )
     creatinine, egfr = latest.get("creatinine"), latest.get("egfr")
     return KidneyAndProtein(
-        egfr=stored_value(egfr) if egfr else None,
+        egfr=value_of(egfr) if egfr else None,
         creatinine_raised=(
             direction_of(PortalState(creatinine.state)) == "high" if creatinine else None
         ),
@@ -249,7 +247,7 @@ def _row(
 def judge_derived(made: CorrectedCalcium, calcium: Observation) -> Verdict:
     """Judge against the range of the total calcium. Outside it adds an alert; inside it says
     nothing, because the laboratory sent no range for a value that it did not measure."""
-    sent = stored_range(calcium)
+    sent = range_of(calcium)
     verdict = judge(
         ResultInput(
             analyte_key="calcium_corrected",

@@ -1,14 +1,12 @@
-"""Observation rows from judged lines, and values back from stored rows."""
+"""Observation rows from judged lines."""
 
 from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
 from clinical.analytes import by_key
-from clinical.reference_ranges import RangeFault, RangeProblem, ReferenceRange
+from clinical.reference_ranges import RangeProblem, ReferenceRange
 from clinical.states import PortalState
-from clinical.units import Unit, unit_of_ucum
-from clinical.values import ObservedValue, ValueKind, parse_value, quantity
 from clinical.verdict import Verdict
 from labs.hl7.version import PARSER_VERSION
 from labs.models import DiagnosticReport, InboundMessage, Observation
@@ -129,33 +127,6 @@ def display_name(judged: JudgedLine) -> str:
     code = judged.line.code
     named = (code.text, code.alt_text, code.original_text, code.code, code.alt_code, judged.loinc)
     return next(name for name in (*named, "Result") if name)[:500]
-
-
-def stored_value(row: Observation) -> ObservedValue:
-    """Return the value of a stored version as the clinical rules read it."""
-    if row.value_kind == ValueKind.NUMERIC and row.value_low is not None:
-        return quantity(row.value_low, None, row.value_text)
-    limit = row.value_high if row.value_low is None else row.value_low
-    if row.value_kind == ValueKind.INTERVAL and limit is not None:
-        return quantity(limit, row.comparator, row.value_text)
-    return parse_value("TX", row.value_text)
-
-
-def stored_unit(row: Observation) -> Unit | None:
-    return unit_of_ucum(row.unit_ucum) if row.unit_ucum else None
-
-
-def stored_range(row: Observation) -> ReferenceRange | RangeProblem:
-    """Return the range that was sent with a stored version."""
-    if row.range_low is None and row.range_high is None:
-        return RangeProblem(RangeFault.ABSENT, row.range_text)
-    return ReferenceRange(
-        row.range_low,
-        row.range_high,
-        row.range_low_inclusive,
-        row.range_high_inclusive,
-        row.range_text,
-    )
 
 
 def withheld(row: Observation) -> bool:

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from clinical.states import PortalState
 from clinical.values import ValueKind
 from labs.charts import date_ticks, draw, inline
+from labs.stored import stored_value
 from labs.trend_words import describe, headline, shown
-from labs.trends import Trend, known_analyte, stored_value, trend_of
+from labs.trends import Trend, known_analyte, trend_of
 
 START = datetime(2026, 1, 5, 9, tzinfo=UTC)
 BERLIN = ZoneInfo("Europe/Berlin")
