@@ -22,8 +22,8 @@ from bench.proof.population import (
 from bench.proof.run import Evidence, Run
 from bench.proof.world import owner
 from core.db import identity, system
-from labs.hl7.message import split_messages
 from labs.models import Filing, InboundMessage, Observation, UnfiledMessage
+from labs.services.intake import messages_in
 
 SENDERS = 4
 HANG_SECONDS = 10.0
@@ -49,7 +49,7 @@ class Tally:
     wrong_answers: list[str] = field(default_factory=list)
 
     def own(self, payload: bytes, resident: Resident) -> list[bytes]:
-        pieces = split_messages(payload) or [payload]
+        pieces = messages_in(payload)
         for piece in pieces:
             digest = hashlib.sha256(piece).hexdigest()
             self.owners.setdefault(digest, set()).add(resident.patient_id)
