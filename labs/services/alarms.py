@@ -106,12 +106,18 @@ def raise_for_queued(
     )
 
 
+def _far_above(row: Observation) -> bool:
+    """Say whether a value could be half of Hy's law at all: both halves begin at twice the ULN."""
+    low, uln = row.value_low, row.range_high
+    return low is not None and uln is not None and low >= 2 * uln
+
+
 def raise_for_hys_law(
     rows: list[Observation], *, laboratory: SendingLaboratory, now: datetime
 ) -> None:
     """Raise "possible Hy's law" when new and stored liver values of seven days meet it."""
     touched = [row for row in rows if row.analyte_key in _STARTS_HYS_LAW]
-    if not touched:
+    if not any(_far_above(row) for row in touched):
         return
     times = [row.effective_at for row in touched]
     nearby = Observation.objects.current().filter(
