@@ -28,7 +28,7 @@ def _own_organizations(request: HttpRequest) -> QuerySet[Organization]:
         return Organization.objects.all()
     return Organization.objects.filter(
         id__in=Membership.objects.active_at(utc_now())
-        .filter(user_id=request.user.pk, role=Role.ADMINISTRATOR)
+        .filter(user=request.user.pk, role=Role.ADMINISTRATOR)
         .values("organization_id")
     )
 

@@ -126,7 +126,7 @@ class RoleModelAdmin(ModelAdmin):
             fields=_field_names(parts),
         )
         return LogEntry.objects.create(
-            user_id=request.user.pk,
+            user_id=str(request.user.pk),
             content_type_id=get_content_type_for_model(obj).pk,
             object_id=str(obj.pk),
             object_repr=f"{self.opts.model_name} {str(obj.pk)[-6:]}",

@@ -34,7 +34,7 @@ class UserManager(BaseUserManager["User"]):
         return self.get(email__iexact=username)
 
 
-class User(AbstractBaseUser, PermissionsMixin):
+class User(AbstractBaseUser, PermissionsMixin):  # type: ignore[django-manager-missing]
     """A person who signs in: patient, caregiver or staff."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)

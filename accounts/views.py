@@ -21,8 +21,9 @@ class ConsentView(AuthorizationView):
 
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         # A client could ask for `approval_prompt=auto` and skip the question.
-        request.GET = request.GET.copy()
-        request.GET["approval_prompt"] = "force"
+        asked = request.GET.copy()
+        asked["approval_prompt"] = "force"
+        request.GET = asked  # type: ignore[assignment]
         response: HttpResponse = super().get(request, *args, **kwargs)
         target = _form_target(self.oauth2_data.get("redirect_uri", ""))
         if target:

@@ -13,7 +13,7 @@ from accounts.roles import Role
 from core.areas import Area
 from core.clock import utc_now
 from patients import selectors, services
-from patients.admin_base import StaffModelAdmin
+from patients.admin_base import StaffModelAdmin, viewer_of
 from patients.models import (
     CaregiverGrant,
     CareTeamMember,
@@ -114,7 +114,7 @@ class PatientAdmin(StaffModelAdmin):
             return super().get_form(request, obj, change, **kwargs)
         made = super().get_form(request, obj, change, form=NewPatientForm, **kwargs)
         made.base_fields["organization"].queryset = selectors.organizations_to_enrol(
-            request.viewer, roles=_DESK, now=utc_now()
+            viewer_of(request), roles=_DESK, now=utc_now()
         )
         return made
 
@@ -130,7 +130,7 @@ class PatientAdmin(StaffModelAdmin):
         if obj is None:
             return []
         frame: list[type[RoleTabularInline]] = [IdentifierInline, EnrolmentInline, CareTeamInline]
-        if request.viewer.roles & _WARD:
+        if viewer_of(request).roles & _WARD:
             frame += [FactInline, GrantInline, PauseInline]
         return frame
 

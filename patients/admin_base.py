@@ -13,6 +13,13 @@ from core.areas import Area
 from core.clock import utc_now
 from core.models import AuditEvent
 from patients.models import Patient
+from patients.viewer import Viewer
+
+
+def viewer_of(request: HttpRequest) -> Viewer:
+    """Return the viewer that the site put on the request."""
+    viewer: Viewer = request.viewer  # type: ignore[attr-defined]
+    return viewer
 
 
 class StaffModelAdmin(RoleModelAdmin):

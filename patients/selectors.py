@@ -45,7 +45,7 @@ def records_of(user: User) -> list[Record]:
 
 def own_patient(viewer: Viewer) -> Patient:
     """Return the record that the viewer acts in. Raises: NotFound."""
-    patient = Patient.objects.filter(id=viewer.patient_id).first()
+    patient = Patient.objects.filter(id=_own(viewer)).first()
     if patient is None:
         raise NotFound()
     return patient
@@ -79,23 +79,30 @@ def care_team(viewer: Viewer, patient_id: UUID, *, now: datetime) -> list[CareTe
     )
 
 
-def _of(viewer: Viewer, patient_id: UUID) -> UUID | None:
+def _own(viewer: Viewer) -> UUID:
+    if viewer.patient_id is None:
+        raise NotFound()
+    return viewer.patient_id
+
+
+def _of(viewer: Viewer, patient_id: UUID) -> UUID:
     """For a patient or proxy, the one record she acts in, whatever was asked for."""
-    return patient_id if viewer.kind in ("staff", "system") else viewer.patient_id
+    return patient_id if viewer.kind in ("staff", "system") else _own(viewer)
 
 
-def access_log(viewer: Viewer) -> QuerySet[AuditEvent, dict[str, Any]]:
+def access_log(viewer: Viewer) -> QuerySet[AuditEvent, Any]:
     """Return every look at and change of her record. Hers alone: a caregiver gets NotFound."""
     if viewer.kind != "patient":
         raise NotFound()
-    return AuditEvent.objects.filter(patient_id=viewer.patient_id).values(
+    return AuditEvent.objects.filter(patient_id=_own(viewer)).values(
         "id", "occurred_at", "action", "outcome", "actor_kind", "actor_id", "area", "operation"
     )
 
 
 def names_of(user_ids: set[UUID]) -> dict[UUID, str]:
     """Return the full names of people who acted on a record."""
-    return {user.pk: user.full_name for user in User.objects.filter(pk__in=user_ids)}
+    users = User.objects.filter(pk__in=user_ids).only("given_name", "family_name")
+    return {user.pk: user.full_name for user in users}
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,10 +135,12 @@ def find_patients(
             identifiers__value=value,
             identifiers__valid_until__isnull=True,
         )
-    else:
+    elif birth_date is not None:
         rows = rows.filter(
             family_name_key=normalised_family_name(family_name), birth_date=birth_date
         )
+    else:
+        return []
     found = rows.order_by(F("family_name_key"), "given_name", "id").values_list(
         "id", "given_name", "family_name", "birth_date", "sex"
     )
@@ -159,7 +168,7 @@ def organizations_to_enrol(
 ) -> QuerySet[Organization]:
     """Return the organizations in which the viewer holds one of `roles` now, by name."""
     memberships = Membership.objects.active_at(now).filter(
-        user_id=viewer.user_id, role__in=roles, organization__is_active=True
+        user=viewer.user_id, role__in=roles, organization__is_active=True
     )
     return Organization.objects.filter(id__in=memberships.values("organization_id")).order_by(
         "name", "id"

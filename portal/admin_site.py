@@ -27,7 +27,6 @@ from patients.viewer import Viewer, staff_viewer
 ADMIN_CSP = {
     "script-src": ["'self'", "'unsafe-eval'"],
     "style-src": ["'self'", "'unsafe-inline'"],
-    "img-src": ["'self'", "data:"],
 }
 
 
@@ -120,29 +119,39 @@ class LindenAdminSite(UnfoldAdminSite):
         def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
             if not request.user.is_authenticated:
                 return inner(request, *args, **kwargs)
-            viewer = self.viewer(request)
             try:
-                with identity(viewer.identity):
-                    response = inner(request, *args, **kwargs)
-                    if isinstance(response, SimpleTemplateResponse) and not response.is_rendered:
-                        response.render()
-            except PermissionDenied:
-                self._record_denial(request, viewer, "forbidden")
-                raise
-            except NotFound:
-                self._record_denial(request, viewer, "not-found")
-                return HttpResponseNotFound("Not found.")
+                response = self._answer(request, inner, *args, **kwargs)
             except Unavailable as error:
+                # No audit event, no page: what was rendered is dropped with its transaction.
                 return HttpResponse(error.detail, status=error.status, content_type="text/plain")
             response["Cache-Control"] = "no-store, private"
-            response._csp_update = ADMIN_CSP
+            response._csp_update = ADMIN_CSP  # type: ignore[attr-defined]
             return response
 
         return wrapped
 
+    def _answer(
+        self, request: HttpRequest, view: Callable[..., HttpResponse], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        """Run view and rendering as the viewer. Raises: PermissionDenied, Unavailable."""
+        viewer = self.viewer(request)
+        try:
+            with identity(viewer.identity):
+                response = view(request, *args, **kwargs)
+                if isinstance(response, SimpleTemplateResponse) and not response.is_rendered:
+                    response.render()
+        except PermissionDenied:
+            self._record_denial(request, viewer, "forbidden")
+            raise
+        except NotFound:
+            self._record_denial(request, viewer, "not-found")
+            return HttpResponseNotFound("Not found.")
+        return response
+
     def autocomplete_view(self, request: HttpRequest) -> HttpResponse:
         """Answer a search field of a form; whoever it shows is audited."""
-        return AuditedAutocomplete.as_view(admin_site=self)(request)
+        answer: HttpResponse = AuditedAutocomplete.as_view(admin_site=self)(request)  # type: ignore[assignment]
+        return answer
 
     def _record_denial(self, request: HttpRequest, viewer: Viewer, code: str) -> None:
         match = request.resolver_match

@@ -1,5 +1,6 @@
 """Row security binds no superuser, no owner and no BYPASSRLS role: production refuses them."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.conf import settings
@@ -44,7 +45,9 @@ def refuse_unsafe_role(*, connection: Any, **_: Any) -> None:
 
 
 @register(Tags.database)
-def check_database_role(databases: list[str] | None = None, **_: Any) -> list[CheckMessage]:
+def check_database_role(
+    app_configs: Any = None, databases: Sequence[str] | None = None, **_: Any
+) -> list[CheckMessage]:
     """`check --database default`: the same, as a system check."""
     if "default" not in (databases or []):
         return []

@@ -4,6 +4,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.http import HttpRequest
+from django.templatetags.static import static
 from django.urls import reverse, reverse_lazy
 
 from accounts.admin_base import ConfigModelAdmin, RoleModelAdmin
@@ -22,6 +23,11 @@ SECTIONS: dict[str, tuple[str, frozenset[Area]]] = {
     "Oversight": ("policy", frozenset({Area.AUDIT})),
     "Set-up": ("settings", frozenset()),
 }
+
+
+def icon(request: HttpRequest) -> str:
+    """Return the address of the site's icon."""
+    return static("portal/icon.svg")
 
 
 def section_of(page: RoleModelAdmin) -> str:

@@ -9,7 +9,6 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.models import User
 from accounts.scopes import STAFF, areas_of
 from core import feed
 from core.api.paging import keyset_page, page_limit
@@ -26,7 +25,7 @@ from patients.api.serializers import (
     MeSerializer,
     PatientSerializer,
 )
-from patients.api.views import PatientView, PersonalView, person
+from patients.api.views import PatientView, PersonalView, person, scopes_of
 from patients.models import ProfileFact
 from patients.viewer import Viewer, staff_viewer
 
@@ -44,7 +43,7 @@ class MeView(PersonalView):
 
     def viewer_of(self, request: Request) -> Viewer:
         user = person(request)
-        held = frozenset(request.auth.scope.split())
+        held = scopes_of(request)
         if STAFF in held:
             return staff_viewer(user=user, now=self.now, client_id=current_client.get())
         return Viewer(
@@ -60,7 +59,7 @@ class MeView(PersonalView):
 
     @extend_schema(operation_id="me", responses=MeSerializer)
     def get(self, request: Request) -> Response:
-        user: User = request.user
+        user = person(request)
         records = selectors.records_of(user) if self.viewer.kind == "patient" else []
         self.seen_of = {record.patient_id: [record.patient_id] for record in records}
         return Response(
@@ -201,7 +200,7 @@ class ChangesView(PatientView):
     def _require(self, request: Request, area: str) -> None:
         """Raises: Forbidden when the token never reaches the area, NotFound when the grant does
         not."""
-        if area not in areas_of(request.auth.scope.split()):
+        if area not in areas_of(scopes_of(request)):
             raise Forbidden()
         if not self.viewer.may(area):
             raise NotFound()

@@ -12,7 +12,7 @@ _SCOPES = [str(scope) for scope in Scope]
 class NullFreeCharField(serializers.CharField):
     """Text that PostgreSQL can hold and a page can show: no control characters."""
 
-    def to_internal_value(self, data: object) -> str:
+    def to_internal_value(self, data: str) -> str:
         text = super().to_internal_value(data)
         if any(not c.isprintable() for c in text):
             raise serializers.ValidationError("Send plain text.", code="control-character")
@@ -56,7 +56,7 @@ class FactSerializer(serializers.Serializer):
     detail = serializers.CharField(allow_blank=True)
     starts_on = serializers.DateField(allow_null=True)
     ends_on = serializers.DateField(allow_null=True)
-    source = serializers.CharField()
+    source = serializers.CharField()  # type: ignore[assignment]
 
 
 class PatientSerializer(serializers.Serializer):
@@ -162,7 +162,7 @@ class NewPatientSerializer(serializers.Serializer):
     organization = serializers.UUIDField(
         required=False, help_text="Where to enrol her; needed when you work in more than one"
     )
-    identifiers = IdentifierSerializer(many=True, required=False, max_length=10)
+    identifiers = serializers.ListField(child=IdentifierSerializer(), required=False, max_length=10)
     email = serializers.EmailField(
         required=False, max_length=254, help_text="Opens an account; she sets the password by mail"
     )

@@ -186,6 +186,12 @@ def person(request: Request) -> User:
     return user
 
 
+def scopes_of(request: Request) -> frozenset[str]:
+    """Return the scopes that the token carries."""
+    token: Any = request.auth
+    return frozenset(token.scope.split())
+
+
 class PatientView(PersonalView):
     """An endpoint under `/api/v1/patients/{patient_ref}/`, for the patient or her caregiver.
 
@@ -197,7 +203,7 @@ class PatientView(PersonalView):
 
     def viewer_of(self, request: Request) -> Viewer:
         user = person(request)
-        held = frozenset(request.auth.scope.split()) & _PERSONAL
+        held = scopes_of(request) & _PERSONAL
         needed = self.scopes.get("GET" if request.method == "HEAD" else request.method or "")
         if not held or (needed is not None and needed not in held):
             raise Forbidden()
@@ -221,7 +227,7 @@ class StaffView(PersonalView):
 
     def viewer_of(self, request: Request) -> Viewer:
         user = person(request)
-        if STAFF not in request.auth.scope.split():
+        if STAFF not in scopes_of(request):
             raise Forbidden()
         viewer = staff_viewer(user=user, now=self.now, client_id=current_client.get())
         if not viewer.roles & self.roles:
