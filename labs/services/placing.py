@@ -9,10 +9,10 @@ from uuid import UUID
 from clinical.result_status import Handling
 from clinical.values import ValueKind
 from labs.hl7.message import parse
-from labs.hl7.oru import ObservationLine, OruMessage, Report, read_oru
+from labs.hl7.oru import ObservationLine, Report, read_oru
 from labs.hl7.timestamps import Timestamp
 from labs.models import InboundMessage, Observation
-from labs.services.judging import JudgedLine, content_hash, digest, filler_key, identity_base
+from labs.services.judging import JudgedLine, content_hash, digest, identity_base
 from labs.services.senders import SenderSettings
 from labs.services.versions import WITHDRAWN, Standing, VersionFacts, standing
 
@@ -211,11 +211,3 @@ def _unfinished_after_final(entry: Placed) -> bool:
         and entry.ordering_at is not None
         and entry.ordering_at > current.ordering_at
     )
-
-
-def lines_of(oru: OruMessage) -> list[tuple[ObservationLine, Report]]:
-    """Return every OBX with its report, those of specimens left out."""
-    return [(line, report) for report in oru.reports for line in report.observations]
-
-
-__all__ = ["Placed", "filler_key", "lines_of", "ordering_time", "place_lines"]
