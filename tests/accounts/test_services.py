@@ -37,7 +37,7 @@ def test_an_account_has_its_address_verified_and_lower_case(now: datetime) -> No
     ("password", "code"),
     [
         ("fourteen chars", "password_too_short"),
-        ("passwordpassword1234567890"[:15] * 0 + "anna.testmann@example", "password_too_similar"),
+        ("anna.testmann@example", "password_too_similar"),
     ],
 )
 def test_a_weak_password_is_refused(now: datetime, password: str, code: str) -> None:
@@ -47,7 +47,7 @@ def test_a_weak_password_is_refused(now: datetime, password: str, code: str) -> 
 
 
 def test_fifteen_characters_are_enough(now: datetime) -> None:
-    assert services.open_account(email="a@example.org", password="x7 quiet lindens"[:15], now=now)
+    assert services.open_account(email="a@example.org", password="x7 quiet linden", now=now)
 
 
 def test_an_address_opens_one_account_whatever_its_case(now: datetime) -> None:
