@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.proof.catalog import part_named
-from bench.proof.run import Absent, Evidence, Progress, Run
+from bench.proof.run import Absent, Evidence, Progress, Run, Unfinished
 from bench.proof.tree import CHECKOUT
 
 
@@ -21,6 +21,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("name")
     parser.add_argument("--result", type=Path, required=True)
     parser.add_argument("--source", required=True, help="digest of the project's files")
+    parser.add_argument("--seconds", type=float, required=True, help="until it is stopped")
     parser.add_argument("--quick", action="store_true")
     return parser.parse_args()
 
@@ -34,7 +35,7 @@ def _place(error: BaseException) -> str:
     return f"{Path(ours[-1].filename).relative_to(CHECKOUT)}:{ours[-1].lineno}"
 
 
-def prove(name: str, *, quick: bool, result: Path, source: str) -> dict[str, Any]:
+def prove(name: str, *, quick: bool, result: Path, source: str, limit: float) -> dict[str, Any]:
     """Run one part and return its result; an exception is a fault like any other."""
     part = part_named(name)
     progress = Progress(result.with_suffix(".progress"), source)
@@ -44,12 +45,20 @@ def prove(name: str, *, quick: bool, result: Path, source: str) -> dict[str, Any
         try:
             if part.servers:
                 prepare()
-            run = Run(seed=part.seed, quick=quick, folder=Path(folder), progress=progress)
+            run = Run(
+                seed=part.seed,
+                quick=quick,
+                folder=Path(folder),
+                progress=progress,
+                ends_at=time.monotonic() + limit,
+            )
             evidence = importlib.import_module(part.module).prove(run)
             if part.servers:
                 evidence.figures["postgresql"] = _server_version()
         except Absent as reason:
             status, evidence = "skipped", Evidence(summary=str(reason))
+        except Unfinished:
+            status = "unfinished"
         except Exception as error:
             # The full text may hold a path; it goes to the log of this part only.
             traceback.print_exc()
@@ -84,7 +93,13 @@ def _server_version() -> str:
 
 def main() -> int:
     options = _options()
-    found = prove(options.name, quick=options.quick, result=options.result, source=options.source)
+    found = prove(
+        options.name,
+        quick=options.quick,
+        result=options.result,
+        source=options.source,
+        limit=options.seconds,
+    )
     options.result.write_text(json.dumps(found, indent=1, ensure_ascii=False))
     return 0
 

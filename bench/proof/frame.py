@@ -18,6 +18,8 @@ from bench.proof.tree import CHECKOUT, commit, source_digest
 from runner.processes import spawn, stop
 
 LIMIT_SECONDS = 15 * 60.0
+# A part that keeps its progress may need several such slices on a busy machine.
+MAX_SLICES = 4
 PACKAGES = ("django", "djangorestframework", "psycopg", "celery", "granian")
 # A part always has servers of its own: those named here may hold somebody's data.
 _NOT_PASSED_ON = ("DATABASE_URL", "DATABASE_OWNER_URL", "REDIS_URL", "DJANGO_SETTINGS_MODULE")
@@ -36,7 +38,8 @@ def run_child(
 ) -> dict[str, Any]:
     """Run one part in its own process, at most `limit` seconds, and return what it found."""
     result.unlink(missing_ok=True)
-    arguments = ["--result", str(result), "--source", source, *(["--quick"] if quick else [])]
+    arguments = ["--result", str(result), "--source", source, "--seconds", f"{limit:g}"]
+    arguments += ["--quick"] if quick else []
     environment = {k: v for k, v in os.environ.items() if k not in _NOT_PASSED_ON}
     environment["DJANGO_SETTINGS_MODULE"] = "bench.settings"
     with log.open("wb") as output:
@@ -118,14 +121,21 @@ class Proof:
         result = folder / f"{part.name}.result.json"
         if self.fresh:
             result.with_suffix(".progress").unlink(missing_ok=True)
-        found = run_child(
-            part,
-            quick=self.quick,
-            result=result,
-            source=source,
-            log=folder / f"{part.name}.log",
-            limit=self.limit,
-        )
+        seconds = 0.0
+        for _ in range(MAX_SLICES):
+            found = run_child(
+                part,
+                quick=self.quick,
+                result=result,
+                source=source,
+                log=folder / f"{part.name}.log",
+                limit=self.limit,
+            )
+            seconds += found["seconds"]
+            if found["status"] != "unfinished":
+                break
+            self.say(f"{part.name:<10} goes on")
+        found = {**found, "seconds": seconds}
         entry = {
             **_frame(part),
             **found,

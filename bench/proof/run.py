@@ -2,6 +2,7 @@
 
 import json
 import random
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,10 @@ from typing import Any
 
 class Absent(Exception):
     """Something the part needs is not on this machine. A proof that leaves a part out fails."""
+
+
+class Unfinished(Exception):
+    """The time of this slice is over; what is done is kept, and the next slice goes on."""
 
 
 @dataclass
@@ -56,12 +61,16 @@ class Progress:
 
 @dataclass(frozen=True)
 class Run:
-    """One run of one part. `folder` is empty at the start and deleted afterwards."""
+    """One run of one part. `folder` is empty at the start and deleted afterwards.
+
+    `ends_at` on the monotonic clock is when the run will be stopped.
+    """
 
     seed: int
     quick: bool
     folder: Path
     progress: Progress
+    ends_at: float
 
     def chance(self, purpose: str = "") -> random.Random:
         """Return a source of numbers that depends on the seed and `purpose` only."""
@@ -69,6 +78,11 @@ class Run:
 
     def size(self, full: int, quick: int) -> int:
         return quick if self.quick else full
+
+    def needs(self, seconds: float) -> None:
+        """Raises: Unfinished when there is less time left than the next step may take."""
+        if time.monotonic() + seconds > self.ends_at:
+            raise Unfinished
 
     def say(self, words: str) -> None:
         print(words, flush=True)

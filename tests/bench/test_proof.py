@@ -34,11 +34,14 @@ class Stage:
 
     def __init__(self) -> None:
         self.found = {"one": PASSED, "two": PASSED}
+        self.later: dict[str, list[dict[str, Any]]] = {}
         self.asked: list[str] = []
 
     def run_child(self, part: Part, **_: Any) -> dict[str, Any]:
         self.asked.append(part.name)
-        return dict(self.found[part.name])
+        found = self.found[part.name]
+        self.found[part.name] = (self.later.get(part.name) or [found]).pop(0)
+        return dict(found)
 
 
 @pytest.fixture
@@ -73,6 +76,20 @@ def test_a_part_that_failed_is_run_again(stage: Stage, tmp_path: Path) -> None:
     assert stage.asked == ["one", "two", "two"]
 
 
+def test_a_part_that_needs_another_slice_gets_it_but_not_for_ever(
+    stage: Stage, tmp_path: Path
+) -> None:
+    unfinished = PASSED | {"status": "unfinished"}
+    stage.later["one"] = [PASSED]
+    stage.found["one"] = unfinished
+    entry, _ = proof(tmp_path).run()
+    assert (entry["status"], entry["seconds"]) == ("passed", 2.0)
+    stage.found["two"] = unfinished
+    _, entry = proof(tmp_path, source="changed").run()
+    assert entry["status"] == "unfinished"
+    assert stage.asked.count("two") == 1 + frame.MAX_SLICES
+
+
 def test_small_and_full_runs_are_told_apart(stage: Stage, tmp_path: Path) -> None:
     proof(tmp_path, quick=True).run()
     assert statuses(proof(tmp_path).run(["one"])) == ["passed", "not run"]
@@ -85,7 +102,7 @@ def test_a_part_asked_for_by_name_is_run_even_when_it_passed(stage: Stage, tmp_p
     assert stage.asked == ["one", "two", "two", "one", "two"]
 
 
-@pytest.mark.parametrize("status", ["failed", "skipped", "not run"])
+@pytest.mark.parametrize("status", ["failed", "skipped", "not run", "unfinished"])
 def test_only_a_pass_of_every_part_holds(status: str) -> None:
     assert holds([PASSED, PASSED])
     assert not holds([PASSED, PASSED | {"status": status}])
@@ -152,7 +169,7 @@ def run_part(monkeypatch: pytest.MonkeyPatch, folder: Path, work: Any) -> dict[s
     module = SimpleNamespace(prove=work)
     monkeypatch.setattr(child, "part_named", lambda name: ONE)
     monkeypatch.setattr(child, "importlib", SimpleNamespace(import_module=lambda name: module))
-    return child.prove("one", quick=True, result=folder / "one.json", source="x")
+    return child.prove("one", quick=True, result=folder / "one.json", source="x", limit=60.0)
 
 
 def test_evidence_without_a_fault_passes_and_with_one_fails(
@@ -178,10 +195,16 @@ def test_what_is_absent_is_a_skip_and_a_crash_names_its_place_without_values(
     def absent(run: Run) -> Evidence:
         raise Absent("no sample messages here")
 
+    def is_late(run: Run) -> Evidence:
+        run.needs(59.0)
+        run.needs(61.0)
+        return Evidence()
+
     def crashes(run: Run) -> Evidence:
         raise RuntimeError(f"in {tmp_path} of Testmann")
 
     assert run_part(monkeypatch, tmp_path, absent)["status"] == "skipped"
+    assert run_part(monkeypatch, tmp_path, is_late)["status"] == "unfinished"
     found = run_part(monkeypatch, tmp_path, crashes)
     assert found["status"] == "failed"
     assert found["faults"][0].startswith("RuntimeError at tests/bench/test_proof.py:")
