@@ -42,7 +42,10 @@ SCOPE_WORDS: dict[str, str] = {
 }
 
 
+_SCOPES = frozenset(str(scope) for scope in Scope)
+
+
 def areas_of(scopes: Iterable[str]) -> frozenset[str]:
     """Return the areas that `scopes` reach, the record's own frame included."""
-    named = {scope.partition(".")[0] for scope in scopes if scope in set(Scope)}
+    named = {scope.partition(".")[0] for scope in scopes if scope in _SCOPES}
     return frozenset(named | {Area.RECORD, Area.NOTIFICATIONS}) if named else frozenset()

@@ -73,9 +73,7 @@ def _tell(variables: tuple[str, str, str, str, str], using: str) -> None:
 
 
 @contextmanager
-def identity(
-    who: Identity, *, using: str = "default", durable: bool = False
-) -> Iterator[Identity]:
+def identity(who: Identity, *, using: str = "default", durable: bool = False) -> Iterator[Identity]:
     """Run the block in one transaction as `who`.
 
     Outermost, the transaction ends with the block. Nested, the block is a savepoint, and the

@@ -7,14 +7,28 @@ Row security says the same once more for patients and caregivers; staff see ever
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from functools import lru_cache
+from typing import Any, cast
 from uuid import UUID
 
-from django.db.models import Exists, F, OuterRef, Q, QuerySet, Subquery, TextField
+from django.db.models import (
+    CharField,
+    DateTimeField,
+    Exists,
+    F,
+    OuterRef,
+    Q,
+    QuerySet,
+    Subquery,
+    TextField,
+    UUIDField,
+)
 from django.db.models.functions import Cast, JSONObject
 
-from core.api.paging import Page, keyset_page
+from core.api.paging import Page, after, decode_cursor, keyset_page, page_of
+from core.db import Kind
 from core.errors import NotFound
+from core.prepared import Given, Prepared
 from labs.models import DiagnosticReport, Observation
 from labs.trends import FINAL
 from patients.viewer import Viewer
@@ -125,6 +139,49 @@ def _as_rows(
     return shown.values(*RESULT_COLUMNS, "previous", "was")
 
 
+# The hot reads are compiled once for each shape; who asks, and when, is filled in.
+LATEST_FIRST = ("-effective_at", "-id")
+_AFTER = ("after_effective_at", "after_id")
+_NOW = Given("now", DateTimeField())
+
+
+def _anybody(kind: Kind) -> Viewer:
+    """Return a viewer of this kind whose patient is filled in when the statement runs."""
+    patient = cast(UUID, Given("patient", UUIDField()))
+    return Viewer(kind, None, patient, scopes=frozenset(), areas=frozenset())
+
+
+@lru_cache(maxsize=512)
+def _latest(kind: Kind, limit: int, follows: bool) -> Prepared:
+    viewer, now = _anybody(kind), cast(datetime, _NOW)
+    rows = _as_rows(observations_for(viewer, now=now), viewer, now)
+    if follows:
+        values = (Given(_AFTER[0], DateTimeField()), Given(_AFTER[1], UUIDField()))
+        rows = after(rows, LATEST_FIRST, values)
+    return Prepared(rows.order_by(*LATEST_FIRST)[: limit + 1])
+
+
+@lru_cache(maxsize=8)
+def _one_report(kind: Kind) -> Prepared:
+    viewer, now = _anybody(kind), cast(datetime, _NOW)
+    return Prepared(_report_rows(viewer, now).filter(id=Given("report", UUIDField()))[:1])
+
+
+@lru_cache(maxsize=8)
+def _results_of_report(kind: Kind) -> Prepared:
+    viewer, now = _anybody(kind), cast(datetime, _NOW)
+    results = observations_for(viewer, now=now).filter(report_id=Given("report", UUIDField()))
+    return Prepared(_as_rows(results, viewer, now).order_by("position", "id"))
+
+
+@lru_cache(maxsize=8)
+def _series(kind: Kind) -> Prepared:
+    results = observations_for(_anybody(kind), now=cast(datetime, _NOW)).filter(
+        analyte_key=Given("analyte", CharField()), effective_at__gte=Given("since", DateTimeField())
+    )
+    return Prepared(results.order_by("effective_at", "id").values(*SERIES_COLUMNS))
+
+
 def results_page(
     viewer: Viewer,
     *,
@@ -137,6 +194,14 @@ def results_page(
 
     Raises: InvalidInput for a cursor of another list.
     """
+    bound_to = f"labs.results:{viewer.key}:{wanted}"
+    if wanted == ResultFilter() and viewer.kind in ("patient", "proxy"):
+        rows = _latest(viewer.kind, limit, bool(cursor)).rows(
+            patient=viewer.patient_id,
+            now=now,
+            **dict(zip(_AFTER, decode_cursor(bound_to, cursor) if cursor else (), strict=False)),
+        )
+        return page_of(rows, order=LATEST_FIRST, bound_to=bound_to, limit=limit)
     results = observations_for(viewer, now=now)
     if wanted.analytes:
         results = results.filter(analyte_key__in=wanted.analytes)
@@ -148,8 +213,8 @@ def results_page(
         results = results.filter(effective_at__lt=wanted.collected_until)
     return keyset_page(
         _as_rows(results, viewer, now),
-        order=("-effective_at", "-id"),
-        bound_to=f"labs.results:{viewer.key}:{wanted}",
+        order=LATEST_FIRST,
+        bound_to=bound_to,
         cursor=cursor,
         limit=limit,
     )
@@ -176,7 +241,7 @@ def reports_page(viewer: Viewer, *, cursor: str | None, limit: int, now: datetim
     """Return the latest reports first, as dicts, in one statement."""
     return keyset_page(
         _report_rows(viewer, now),
-        order=("-effective_at", "-id"),
+        order=LATEST_FIRST,
         bound_to=f"labs.reports:{viewer.key}",
         cursor=cursor,
         limit=limit,
@@ -190,6 +255,12 @@ def report_with_results(
 
     Raises: NotFound.
     """
+    if viewer.kind in ("patient", "proxy"):
+        given = {"patient": viewer.patient_id, "now": now, "report": report_id}
+        found = _one_report(viewer.kind).rows(**given)
+        if not found:
+            raise NotFound()
+        return found[0], _results_of_report(viewer.kind).rows(**given)
     report = _report_rows(viewer, now).filter(id=report_id).first()
     if report is None:
         raise NotFound()
@@ -211,6 +282,10 @@ def series_rows(
     viewer: Viewer, *, patient_id: UUID, analyte_key: str, since: datetime, now: datetime
 ) -> list[dict[str, Any]]:
     """Return every current result of one analyte since an instant, oldest first."""
+    if viewer.kind in ("patient", "proxy") and viewer.patient_id == patient_id:
+        return _series(viewer.kind).rows(
+            patient=patient_id, now=now, analyte=analyte_key, since=since
+        )
     return list(
         observations_for(viewer, now=now)
         .filter(patient_id=patient_id, analyte_key=analyte_key, effective_at__gte=since)

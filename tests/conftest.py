@@ -1,7 +1,7 @@
 """Fixtures that every test shares: the two database roles, a small cast, and a clock.
 
-Tests run as the run-time role on a database that the owner made (DECISIONS 15). Rows of
-patients are made inside `core.db.identity(system(...))`, as background work would make them. Django is
+Tests run as the run-time role on a database that the owner made (DECISIONS 15). Rows of patients
+are made inside `core.db.identity(system(...))`, as background work would make them. Django is
 imported inside the fixtures, so that the tests of pure rules need none of it.
 """
 
@@ -53,7 +53,7 @@ def django_db_setup(
 
 
 @pytest.fixture
-def run_time_role(db: None) -> Iterator[None]:
+def run_time_role(db: None) -> None:
     """Assert that tests use the role that production uses."""
     from django.conf import settings
     from django.db import connection, connections
@@ -69,4 +69,3 @@ def run_time_role(db: None) -> Iterator[None]:
         connections[settings.OWNER_DATABASE].settings_dict["USER"]
         != (connections["default"].settings_dict["USER"])
     )
-    yield

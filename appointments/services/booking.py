@@ -115,18 +115,27 @@ class AppointmentsInTheWay(DomainError):
 def _alternatives(
     viewer: Viewer, *, patient_id: UUID, ref: OpeningRef, now: datetime
 ) -> list[Offered]:
-    first = (ref.starts_at - timedelta(hours=14)).date()
-    page = openings_for(
-        viewer,
-        patient_id=patient_id,
-        visit_type_id=ref.visit_type_id,
-        first=max(first, now.date() - timedelta(days=1)),
-        last=None,
-        days=_ALTERNATIVE_DAYS,
-        now=now,
-        limit=ALTERNATIVES,
-    )
-    return page.items
+    """Return the next openings of the same schedule, else of the whole clinic.
+
+    Losers come in crowds: one schedule is read first, because all of them together cost a
+    hundred times as much.
+    """
+    first = max((ref.starts_at - timedelta(hours=14)).date(), now.date() - timedelta(days=1))
+
+    def search(schedule_id: UUID | None, days: int) -> list[Offered]:
+        return openings_for(
+            viewer,
+            patient_id=patient_id,
+            visit_type_id=ref.visit_type_id,
+            schedule_id=schedule_id,
+            first=first,
+            last=None,
+            days=days,
+            now=now,
+            limit=ALTERNATIVES,
+        ).items
+
+    return search(ref.schedule_id, _ALTERNATIVE_DAYS) or search(None, _ALTERNATIVE_DAYS)
 
 
 def _spread(supply: Supply) -> list[list[Place]]:

@@ -63,27 +63,43 @@ def decode_cursor(bound_to: str, cursor: str) -> list[Any]:
         ) from error
 
 
-def keyset_page(
-    queryset: QuerySet[Any], *, order: Sequence[str], bound_to: str, cursor: str | None, limit: int
-) -> Page:
-    """Return one page of `queryset` in `order` (e.g. `("-effective_at", "-id")`).
+def after(queryset: QuerySet[Any, Any], order: Sequence[str], values: Sequence[Any]) -> Any:
+    """Return `queryset` narrowed to what follows the row with these values of `order`.
 
-    All order fields point the same way, and the last one is unique. `bound_to` names the
-    viewer and the list. Raises: InvalidInput.
+    All order fields point the same way, and the last one is unique. Values may be expressions.
     """
     names = [name.lstrip("-") for name in order]
     operator = "lt" if order[0].startswith("-") else "gt"
-    if cursor:
-        values = decode_cursor(bound_to, cursor)
-        condition = Q()
-        for index, name in enumerate(names):
-            equal = Q(**dict(zip(names[:index], values[:index], strict=True)))
-            condition |= equal & Q(**{f"{name}__{operator}": values[index]})
-        queryset = queryset.filter(condition, **{f"{names[0]}__{operator}e": values[0]})
-    rows = list(queryset.order_by(*order)[: limit + 1])
+    condition = Q()
+    for index, name in enumerate(names):
+        equal = Q(**dict(zip(names[:index], values[:index], strict=True)))
+        condition |= equal & Q(**{f"{name}__{operator}": values[index]})
+    return queryset.filter(condition, **{f"{names[0]}__{operator}e": values[0]})
+
+
+def page_of(rows: list[Any], *, order: Sequence[str], bound_to: str, limit: int) -> Page:
+    """Return the page that `limit + 1` fetched rows make."""
     following = None
     if len(rows) > limit:
         last = rows[limit - 1]
         read = last.__getitem__ if isinstance(last, dict) else lambda name: getattr(last, name)
-        following = encode_cursor(bound_to, [read(name) for name in names])
+        following = encode_cursor(bound_to, [read(name.lstrip("-")) for name in order])
     return Page(rows=rows[:limit], next=following)
+
+
+def keyset_page(
+    queryset: QuerySet[Any, Any],
+    *,
+    order: Sequence[str],
+    bound_to: str,
+    cursor: str | None,
+    limit: int,
+) -> Page:
+    """Return one page of `queryset` in `order` (e.g. `("-effective_at", "-id")`).
+
+    `bound_to` names the viewer and the list. Raises: InvalidInput.
+    """
+    if cursor:
+        queryset = after(queryset, order, decode_cursor(bound_to, cursor))
+    rows = list(queryset.order_by(*order)[: limit + 1])
+    return page_of(rows, order=order, bound_to=bound_to, limit=limit)

@@ -15,6 +15,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from accounts.api.authentication import BearerToken
 from accounts.scopes import LAB_SUBMIT
 from core import audit
 from core.api.permissions import DecidedByViewer
@@ -99,7 +100,7 @@ class MessageView(APIView):
         if request.auth is None:
             raise NotAuthenticated()
         client_id = current_client.get()
-        if LAB_SUBMIT not in cast(Any, request.auth).scope.split():
+        if LAB_SUBMIT not in cast(BearerToken, request.auth).scopes:
             raise Forbidden()
         with identity(system("lab-intake")):
             laboratory = laboratory_of_client(client_id)

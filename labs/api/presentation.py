@@ -38,6 +38,7 @@ class Page:
     frame: CareFrame
     warnings: list[str] = field(default_factory=list)
     _texts: dict[str, PatientText] = field(default_factory=dict)
+    _times: dict[datetime, TimeObject] = field(default_factory=dict)
     _links: dict[LinkRequest, list[Link]] = field(default_factory=dict)
 
     def load_links(self, rows: Iterable[dict[str, Any]]) -> None:
@@ -60,9 +61,12 @@ class Page:
         return self._texts[state]
 
     def time(self, instant: datetime | None) -> TimeObject | None:
+        """Return the time object; results of one report share theirs."""
         if instant is None:
             return None
-        return time_object(instant, self.viewer.zone, self.viewer.language)
+        if instant not in self._times:
+            self._times[instant] = time_object(instant, self.viewer.zone, self.viewer.language)
+        return self._times[instant]
 
     def links(self, row: dict[str, Any]) -> list[dict[str, str]]:
         return [

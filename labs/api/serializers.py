@@ -44,7 +44,7 @@ class Was(serializers.Serializer):
 
 class WorkedOut(serializers.Serializer):
     method = serializers.CharField()
-    label = serializers.CharField()
+    label = serializers.CharField()  # type: ignore[assignment]
 
     def get_fields(self) -> dict[str, serializers.Field]:
         return {

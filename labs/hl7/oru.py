@@ -215,9 +215,10 @@ class _Reader:
         self._notes_here = line.notes
 
     def report(self, draft: _ReportDraft) -> Report:
-        obr = draft.segment or Segment(
-            "OBR", draft.lines[0].segment.marks if draft.lines else draft.specimens[0].segment.marks
-        )
+        obr = draft.segment
+        if obr is None:
+            first = draft.lines[0] if draft.lines else draft.specimens[0]
+            obr = Segment("OBR", first.segment.marks)
         placer, filler = _entity(obr, 2), _entity(obr, 3)
         if draft.order is not None:
             placer = placer if placer.value else _entity(draft.order, 2)

@@ -8,7 +8,7 @@ security holds for the whole answer and the audit event commits before a byte le
 import hashlib
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 from uuid import UUID
 
 import orjson
@@ -19,6 +19,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from accounts.api.authentication import BearerToken
 from accounts.models import User
 from accounts.scopes import STAFF, Scope
 from core import audit
@@ -188,8 +189,7 @@ def person(request: Request) -> User:
 
 def scopes_of(request: Request) -> frozenset[str]:
     """Return the scopes that the token carries."""
-    token: Any = request.auth
-    return frozenset(token.scope.split())
+    return cast(BearerToken, request.auth).scopes
 
 
 class PatientView(PersonalView):

@@ -30,7 +30,7 @@ def test_the_token_check_is_one_statement(cast: Cast, django_assert_num_queries:
         found = BearerAuthentication().authenticate(request)
         assert found is not None
         user, token = found
-        assert (user.email, token.application.kind) == ("anna@example.org", "mobile")
+        assert (user.email, token.client_id) == ("anna@example.org", "test-mobile")
 
 
 def test_a_laboratorys_token_has_no_user_and_costs_the_same(
