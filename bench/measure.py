@@ -46,10 +46,11 @@ class Row:
 
 @dataclass(frozen=True)
 class Servers:
-    """The three servers of one run."""
+    """The servers of one run; `hello_here` is the hello under the product's own server."""
 
     product: WebServer
     hello: WebServer
+    hello_here: WebServer
     plain: WebServer
 
 

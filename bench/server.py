@@ -2,8 +2,9 @@
 
 import os
 import signal
+import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -27,6 +28,17 @@ def web_command(application: str, port: int) -> list[str]:
     plan = linden(Ports(web=port, mllp=0, smtp=0, mail=0), Path("var"))
     web = next(program for program in plan.programs if program.name == "web")
     return [*web.argv[:-1], application]
+
+
+def yardstick_command(application: str, port: int) -> list[str]:
+    """Return how the yardstick is served: gunicorn, as where its bars were set, same workers."""
+    shape = web_shape(web_command(application, port))
+    return [
+        *(sys.executable, "-m", "gunicorn", "--worker-class", "gthread"),
+        *("--workers", str(shape["workers"]), "--threads", str(shape["threads"])),
+        *("--bind", f"127.0.0.1:{port}", "--keep-alive", "30", "--log-level", "warning"),
+        application,
+    ]
 
 
 def web_shape(argv: list[str]) -> dict[str, int]:
@@ -69,8 +81,11 @@ def children(pid: int) -> list[int]:
     return found
 
 
+Command = Callable[[str, int], list[str]]
+
+
 class WebServer:
-    """One granian with its workers, for as long as a `with` block lasts."""
+    """One server with its workers, for as long as a `with` block lasts."""
 
     def __init__(
         self,
@@ -80,11 +95,12 @@ class WebServer:
         log: Path,
         environment: Mapping[str, str],
         one_thread: bool = False,
+        command: Command = web_command,
     ) -> None:
         self.port = any_free_port()
         self.log = log
         self._ready_path = ready_path
-        self._argv = web_command(application, self.port)
+        self._argv = command(application, self.port)
         if one_thread:
             self._argv = with_one_thread(self._argv)
         self._environment = {**os.environ, **environment}

@@ -13,7 +13,7 @@ from bench.loader.world import World
 from bench.measure import Pace, Row, Servers, Yardstick, against_bar, count_statements, measure
 from bench.race import RaceSize, race
 from bench.rows import all_rows
-from bench.server import WebServer, web_command, web_shape
+from bench.server import Command, WebServer, web_command, web_shape, yardstick_command
 from bench.traffic import send
 from bench.wire import StatementCounter
 
@@ -48,6 +48,9 @@ class Session:
         with ExitStack() as stack:
             servers = self._start(stack)
             yardstick = Yardstick(servers.hello, self._pace.hello_s)
+            same_server = Yardstick(servers.hello_here, self._pace.hello_s)
+            for _ in range(self._pace.rounds):
+                same_server.look()
             measured = []
             for row in rows:
                 self._say(f"measuring: {row.title}")
@@ -59,6 +62,7 @@ class Session:
         return {
             "web": web_shape(web_command(PRODUCT, 0)),
             "yardstick": yardstick.as_json(),
+            "yardstick_same_server": same_server.as_json(),
             "rows": figures,
             "booking": booking,
             "race": ran,
@@ -98,18 +102,22 @@ class Session:
             return {row.key: count_statements(row, server, counter) for row in rows}
 
     def _start(self, stack: ExitStack) -> Servers:
-        def web(application: str, name: str, ready_path: str) -> WebServer:
+        def web(
+            application: str, name: str, ready_path: str, command: Command = web_command
+        ) -> WebServer:
             server = WebServer(
                 application,
                 ready_path=ready_path,
                 log=self._folder / f"{name}.log",
                 environment=SETTINGS,
+                command=command,
             )
             return stack.enter_context(server)
 
         return Servers(
             product=web(PRODUCT, "product", PRODUCT_READY),
-            hello=web("bench.hello:application", "hello", "/hello"),
+            hello=web("bench.hello:application", "hello", "/hello", yardstick_command),
+            hello_here=web("bench.hello:application", "hello-here", "/hello"),
             plain=web("bench.plain:application", "plain", "/ready"),
         )
 
