@@ -9,6 +9,7 @@ from typing import Any
 
 from django.db import connection
 from django.db.models import Expression, Field, QuerySet
+from psycopg.types.datetime import TimestamptzLoader
 
 
 class Given(Expression):
@@ -37,6 +38,8 @@ class Prepared:
         """Execute and return the rows as dicts. Raises: KeyError for a value not given."""
         bound = [given[p.name] if isinstance(p, Given) else p for p in self._parameters]
         with connection.cursor() as cursor:
+            # Django's loader of instants is Python; psycopg's own gives the same UTC instants.
+            cursor.cursor.adapters.register_loader("timestamptz", TimestamptzLoader)
             cursor.execute(self._sql, bound)
             found = cursor.fetchall()
         if self._converters:

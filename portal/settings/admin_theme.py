@@ -22,9 +22,7 @@ UNFOLD: dict[str, Any] = {
     "SITE_SUBHEADER": "Staff",
     "SITE_URL": None,
     "SITE_SYMBOL": "nature",
-    "SITE_FAVICONS": [
-        {"rel": "icon", "type": "image/svg+xml", "href": "portal.navigation.icon"}
-    ],
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": "portal.navigation.icon"}],
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
     "COLORS": {"primary": _GREEN},
