@@ -88,6 +88,7 @@ def figures(*, statements: int = 6, y: float = 7.5, wrong: tuple[str, ...] = ())
             "rows_per_second": 30_434,
         },
         "yardstick": {"y_ms": 0.2, "lowest_ms": 0.19, "highest_ms": 0.25, "runs": 6},
+        "yardstick_same_server": {"y_ms": 0.12, "lowest_ms": 0.11, "highest_ms": 0.13, "runs": 3},
         "rows": [
             {
                 "key": "results-20",

@@ -34,27 +34,28 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]
     """The system of `make run` with its own data folder; stopped by Ctrl-C afterwards."""
     var = tmp_path_factory.mktemp("system") / "var"
     environment = bare_environment(var)
-    log = (var.parent / "run.log").open("w+")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "runner", "run"],
-        cwd=ROOT,
-        env=environment,
-        stdout=log,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    )
+    said = var.parent / "run.log"
+    with said.open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "runner", "run"],
+            cwd=ROOT,
+            env=environment,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
     deadline = time.monotonic() + SECONDS_TO_READY
     while not (var / "run.json").exists():
-        assert process.poll() is None, (var.parent / "run.log").read_text()
-        assert time.monotonic() < deadline, (var.parent / "run.log").read_text()
+        assert process.poll() is None, said.read_text()
+        assert time.monotonic() < deadline, said.read_text()
         time.sleep(0.2)
     try:
         yield environment
     finally:
         process.send_signal(signal.SIGINT)
         code = process.wait(timeout=60)
-    assert code == 0, (var.parent / "run.log").read_text()
-    assert "ready" in (var.parent / "run.log").read_text()
+    assert code == 0, said.read_text()
+    assert "ready" in said.read_text()
 
 
 def journey(environment: dict[str, str], *files: Path) -> subprocess.CompletedProcess[str]:
