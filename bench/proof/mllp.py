@@ -20,7 +20,8 @@ from runner.processes import spawn, stop
 START_SECONDS = 60.0
 ANSWER_SECONDS = 60.0
 _FRAME = re.compile(rb"\x0b(.*?)\x1c\r", re.DOTALL)
-_CODE = re.compile(rb"\rMSA\|([A-Z]{2})[|\r]")
+# The answer speaks with the delimiters of the message, whatever became of those.
+_CODE = re.compile(rb"\rMSA(.)(AA|AE|AR)(?:\1|\r)", re.DOTALL)
 _LOGGED = re.compile(rb'"event": ?"([a-z_.]+)"')
 
 
@@ -114,4 +115,4 @@ class Sender:
 def ack_code(answer: bytes) -> str:
     """Return AA, AE or AR; "" when the answer names none of them."""
     match = _CODE.search(answer)
-    return match[1].decode() if match and match[1] in (b"AA", b"AE", b"AR") else ""
+    return match[2].decode() if match else ""

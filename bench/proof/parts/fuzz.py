@@ -103,7 +103,10 @@ def _send_mutants(
             tally.slowest_s = max(tally.slowest_s, time.perf_counter() - started)
             tally.frames += 1
             tally.unanswered += expected - len(answers)
-            tally.answers.update(ack_code(answer) for answer in answers)
+            codes = [ack_code(answer) for answer in answers]
+            if "" in codes:
+                print(f"{name}{number:06d} was answered with {answers}", flush=True)
+            tally.answers.update(codes)
     return tally
 
 
