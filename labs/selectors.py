@@ -83,6 +83,11 @@ def _one_record(viewer: Viewer) -> UUID | None:
     return viewer.patient_id
 
 
+def _json_text(**fields: Any) -> Cast:
+    """Return several columns as one JSON text; whoever shows the row reads it."""
+    return Cast(JSONObject(**fields), TextField())
+
+
 def _with_previous(
     results: QuerySet[Observation], viewer: Viewer, now: datetime
 ) -> QuerySet[Observation]:
@@ -106,7 +111,7 @@ def _with_previous(
         .exclude(analyte_key="")
         .order_by("-effective_at", "-id")
         .values(
-            was=JSONObject(
+            was=_json_text(
                 number=Cast("value_low", TextField()), text=F("value_text"), at=F("effective_at")
             )
         )
@@ -127,7 +132,7 @@ def _with_earlier_version(results: QuerySet[Observation]) -> QuerySet[Observatio
             visible_from__lte=F("superseded_at"),
         )
         .order_by("-version")
-        .values(was=JSONObject(text=F("value_text"), unit=F("unit_text"), filed=F("filed_at")))
+        .values(was=_json_text(text=F("value_text"), unit=F("unit_text"), filed=F("filed_at")))
     )
     return results.annotate(was=Subquery(earlier[:1]))
 

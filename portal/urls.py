@@ -22,6 +22,7 @@ api_v1 = [
 ]
 
 urlpatterns = [
+    path("api/v1/", include(api_v1)),
     path("", home, name="home"),
     path("healthz", alive),
     path("readyz", ready),
@@ -29,6 +30,5 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("accounts/", include("allauth.urls")),
     path("o/", include("accounts.oauth_urls")),
-    path("api/v1/", include(api_v1)),
     path("", include("education.urls")),
 ]

@@ -7,6 +7,8 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
+import orjson
+
 from clinical.analytes import Analyte, by_key
 from clinical.patient_text import RESULT_NOTE, Contact, PatientText, text_for
 from clinical.states import PortalState, patient_label
@@ -139,11 +141,11 @@ def _instant(stored: str) -> datetime:
 
 def _change(row: dict[str, Any], page: Page) -> dict[str, Any] | None:
     """Return how the number moved since last time: a direction, never a verdict."""
-    previous = row["previous"]
-    if not previous or row["value_kind"] != "numeric":
+    if not row["previous"] or row["value_kind"] != "numeric":
         return None
     if not row["comparable"] or row["status"] not in FINAL:
         return None
+    previous = orjson.loads(row["previous"])
     before, after = Decimal(previous["number"]), row["value_low"]
     direction = "same" if after == before else "up" if after > before else "down"
     return {
@@ -154,8 +156,10 @@ def _change(row: dict[str, Any], page: Page) -> dict[str, Any] | None:
 
 
 def _was(row: dict[str, Any], page: Page) -> dict[str, Any] | None:
-    was = row["was"]
-    if not was or (was["text"], was["unit"]) == (row["value_text"], row["unit_text"]):
+    if not row["was"]:
+        return None
+    was = orjson.loads(row["was"])
+    if (was["text"], was["unit"]) == (row["value_text"], row["unit_text"]):
         return None
     return {
         "text": was["text"],

@@ -3,9 +3,14 @@
 import logging
 from typing import Any
 
+import orjson
 import structlog
 
 from core.logs import drop_unlisted_keys, without_exception_values
+
+
+def _dumps(event: Any, **_: Any) -> str:
+    return orjson.dumps(event, default=str).decode()
 
 
 def configure(*, json: bool) -> dict[str, Any]:
@@ -26,7 +31,7 @@ def configure(*, json: bool) -> dict[str, Any]:
         cache_logger_on_first_use=True,
     )
     renderer: Any = (
-        structlog.processors.JSONRenderer()
+        structlog.processors.JSONRenderer(serializer=_dumps)
         if json
         else structlog.dev.ConsoleRenderer(colors=False, sort_keys=True)
     )

@@ -43,7 +43,7 @@ def process() -> Iterator[subprocess.Popen[str]]:
 def test_the_command_listens_and_stops_cleanly(process: subprocess.Popen[str]) -> None:
     assert process.stdout is not None
     line = process.stdout.readline()
-    found = re.search(r'"port": (\d+)', line)
+    found = re.search(r'"port": ?(\d+)', line)
     assert found, line
     client = Client(int(found[1]))
     process.send_signal(signal.SIGTERM)
