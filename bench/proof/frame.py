@@ -78,7 +78,7 @@ class Proof:
     fresh: bool = False
     limit: float = LIMIT_SECONDS
     say: Callable[[str], None] = print
-    source: str = ""
+    digest: Callable[[], str] = source_digest
 
     def run(self, wanted: Sequence[str] = ()) -> list[dict[str, Any]]:
         """Run the wanted parts (all when none is named) and return every entry found so far.
@@ -86,9 +86,9 @@ class Proof:
         A part that passed on exactly this source is not run again unless asked for by name.
         """
         folder = self._folder()
-        source = self.source or source_digest()
         entries = []
         for part in self.parts:
+            source = self.digest()
             kept = self._kept(part, source)
             if wanted and part.name not in wanted:
                 entries.append(kept or {**_frame(part), "status": "not run"})
@@ -135,7 +135,10 @@ class Proof:
             if found["status"] != "unfinished":
                 break
             self.say(f"{part.name:<10} goes on")
-        found = {**found, "seconds": seconds}
+        found = {**found, "seconds": round(seconds, 1)}
+        if self.digest() != source:
+            changed = "the source changed while this part ran"
+            found = {**found, "status": "failed", "faults": [*found["faults"], changed]}
         entry = {
             **_frame(part),
             **found,
@@ -165,8 +168,9 @@ def line_of(entry: Mapping[str, Any]) -> str:
 
 
 def holds(entries: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether every part was run and passed. A skip is no pass."""
-    return all(entry["status"] == "passed" for entry in entries)
+    """Whether every part was run and passed on one and the same source. A skip is no pass."""
+    passed = all(entry["status"] == "passed" for entry in entries)
+    return passed and len({entry["source"] for entry in entries}) == 1
 
 
 def report(entries: Sequence[Mapping[str, Any]], *, quick: bool) -> str:

@@ -52,7 +52,7 @@ def stage(monkeypatch: pytest.MonkeyPatch) -> Stage:
 
 
 def proof(folder: Path, **changes: Any) -> Proof:
-    terms: dict[str, Any] = {"say": lambda words: None, "source": "first"} | changes
+    terms: dict[str, Any] = {"say": lambda words: None, "digest": lambda: "first"} | changes
     return Proof((ONE, TWO), folder, **terms)
 
 
@@ -64,7 +64,7 @@ def test_a_part_that_passed_is_kept_until_the_source_changes(stage: Stage, tmp_p
     assert statuses(proof(tmp_path).run()) == ["passed", "passed"]
     assert statuses(proof(tmp_path).run()) == ["passed", "passed"]
     assert stage.asked == ["one", "two"]
-    proof(tmp_path, source="changed").run()
+    proof(tmp_path, digest=lambda: "changed").run()
     assert stage.asked == ["one", "two"] * 2
 
 
@@ -85,7 +85,7 @@ def test_a_part_that_needs_another_slice_gets_it_but_not_for_ever(
     entry, _ = proof(tmp_path).run()
     assert (entry["status"], entry["seconds"]) == ("passed", 2.0)
     stage.found["two"] = unfinished
-    _, entry = proof(tmp_path, source="changed").run()
+    _, entry = proof(tmp_path, digest=lambda: "changed").run()
     assert entry["status"] == "unfinished"
     assert stage.asked.count("two") == 1 + frame.MAX_SLICES
 
@@ -104,8 +104,17 @@ def test_a_part_asked_for_by_name_is_run_even_when_it_passed(stage: Stage, tmp_p
 
 @pytest.mark.parametrize("status", ["failed", "skipped", "not run", "unfinished"])
 def test_only_a_pass_of_every_part_holds(status: str) -> None:
-    assert holds([PASSED, PASSED])
-    assert not holds([PASSED, PASSED | {"status": status}])
+    one = PASSED | {"source": "first"}
+    assert holds([one, one])
+    assert not holds([one, one | {"status": status}])
+    assert not holds([one, one | {"source": "changed"}])
+
+
+def test_a_part_under_which_the_source_changed_proves_nothing(stage: Stage, tmp_path: Path) -> None:
+    sources = iter(["first", "first", "first", "changed"])
+    one, two = proof(tmp_path, digest=lambda: next(sources)).run()
+    assert (one["status"], two["status"]) == ("passed", "failed")
+    assert two["faults"] == ["the source changed while this part ran"]
 
 
 def test_one_line_tells_how_a_part_went() -> None:
