@@ -73,7 +73,7 @@ class LindenAdminSite(UnfoldAdminSite):
     site_title = "Linden"
     site_header = "Linden"
     index_title = "Today"
-    enable_nav_sidebar = False
+    enable_nav_sidebar = True
 
     @method_decorator(secure_admin_login)
     def login(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:

@@ -58,7 +58,6 @@ class Demo:
         self.results()
         self.check_ins()
         self.visits()
-        self.tidy()
 
     def content(self) -> None:
         summary = education.import_content(directory=CONTENT, now=self.as_of)
@@ -108,7 +107,10 @@ class Demo:
     def results(self) -> None:
         sent = sorted(self._draws(), key=lambda entry: entry[2].collected_at)
         died = {person.key: person for person in PEOPLE if person.died_days_ago is not None}
-        for person, sender, draw in sent:
+        recent = next(n for n, (*_, d) in enumerate(sent) if d.collected_at > self.as_of - _OLD)
+        for number, (person, sender, draw) in enumerate(sent):
+            if number == recent:
+                self.tidy()
             message = oru(person, sender, draw, control_id=f"{person.record_number}-{draw.number}")
             origin = Origin(door="mllp", peer="127.0.0.1")
             answer = receive(message, origin=origin, now=draw.collected_at + timedelta(hours=3))

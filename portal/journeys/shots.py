@@ -14,7 +14,7 @@ from portal.demo.accounts import DEMO_PASSWORD, staff_email
 from portal.journeys.outside import System, WrongAnswer, find_system
 
 PICTURES = Path(__file__).resolve().parent.parent.parent / "docs" / "img"
-_DESKTOP = ViewportSize(width=1280, height=800)
+_DESKTOP = ViewportSize(width=1440, height=900)
 _PHONE = ViewportSize(width=390, height=844)
 
 
@@ -48,6 +48,8 @@ def staff_pictures(browser: Browser, system: System) -> None:
     """The nurse's day: queues, a report, the trend."""
     page = browser.new_page(viewport=_DESKTOP, locale="en-GB")
     sign_in(page, system, "nora")
+    # Once more: the first page after sign-in greets.
+    page.goto(urljoin(system.web, "/admin/"))
     shoot(page, "admin-today")
     page.goto(urljoin(system.web, "/admin/worklist/workitem/"))
     shoot(page, "admin-worklist")
@@ -56,8 +58,10 @@ def staff_pictures(browser: Browser, system: System) -> None:
     page.click("#result_list tbody tr:first-child th a")
     page.wait_for_load_state("networkidle")
     shoot(page, "admin-report")
-    trend = page.locator("a[href*='/trend/']").first
-    page.goto(urljoin(system.web, str(trend.get_attribute("href"))))
+    page.goto(urljoin(system.web, "/admin/patients/patient/"))
+    anna = page.locator("#result_list a", has_text="Sommer").first.get_attribute("href")
+    patient_id = str(anna).rstrip("/").split("/")[-2]
+    page.goto(urljoin(system.web, f"/admin/labs/observation/trend/{patient_id}/alt/"))
     shoot(page, "admin-trend")
     page.goto(urljoin(system.web, "/admin/appointments/appointment/"))
     shoot(page, "admin-appointments")
