@@ -86,12 +86,14 @@ def test_owner_makes_tables_and_trusted_extensions(servers: Servers) -> None:
     assert row == (False, False, True, False, True, True), "for tests the owner creates databases"
 
 
-def test_nobody_else_may_connect(servers: Servers, admin_url: str) -> None:
-    row = ask(
-        admin_url,
-        "SELECT datacl::text !~ '[{,]=' FROM pg_database WHERE datname = 'linden'",
-    )
-    assert row == (True,)
+def test_nobody_else_may_connect(admin_url: str) -> None:
+    words = {"database": "house", "owner_password": "o", "app_password": "a", "suffix": "_house"}
+    made = bootstrap(admin_url, **words)  # type: ignore[arg-type]
+    with psycopg.connect(admin_url, autocommit=True) as admin:
+        admin.execute("CREATE ROLE passer_by LOGIN")
+    may_connect = "SELECT has_database_privilege('{}', 'house', 'CONNECT')"
+    assert ask(made.owner, may_connect.format("passer_by")) == (False,)
+    assert ask(made.owner, may_connect.format("linden_app_house")) == (True,)
 
 
 def test_text_is_unicode_and_sorted_the_same_everywhere(servers: Servers) -> None:
