@@ -1,12 +1,13 @@
 """The change feed loses nothing to a slow transaction, and its cursor fits one viewer."""
 
 import threading
+import time
 from datetime import datetime, timedelta
 from uuid import UUID
 
 import pytest
 from django.core import signing
-from django.db import connections
+from django.db import connection, connections
 
 from core import feed
 from core.areas import Area
@@ -40,12 +41,29 @@ def start(now: datetime) -> str:
     return feed.start_cursor(viewer_key="her", area=Area.LABS, now=now)
 
 
+def settle() -> None:
+    """Wait until every transaction that is open now has ended."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_current_xact_id()::text::bigint")
+        mine = cursor.fetchone()[0]
+        end = time.monotonic() + 60
+        while time.monotonic() < end:
+            cursor.execute("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint")
+            if cursor.fetchone()[0] > mine:
+                return
+            time.sleep(0.01)
+    raise AssertionError("an older transaction stayed open for a minute")
+
+
 @pytest.mark.django_db(transaction=True, databases=["default", "owner"])
 class TestCommitted:
+    """Each waits until older transactions ended: other tests share the server and its xids."""
+
     def test_a_page_has_the_changes_in_order_and_a_cursor_for_the_rest(self, now) -> None:
         anna = make_cast(now).anna
         cursor = start(now)
         made = [change(anna.pk, now), change(anna.pk, now, kind="gone"), change(anna.pk, now)]
+        settle()
         first = page(cursor, anna.pk, now, limit=2)
         assert [(line.resource_id, line.kind) for line in first.changes] == [
             (made[0], "upsert"),
@@ -60,6 +78,7 @@ class TestCommitted:
     def test_a_change_before_the_cursor_is_not_told_again(self, now) -> None:
         anna = make_cast(now).anna
         change(anna.pk, now)
+        settle()
         assert page(start(now), anna.pk, now).changes == []
 
     def test_another_patients_change_is_not_told(self, now) -> None:
@@ -102,6 +121,7 @@ class TestCommitted:
         finally:
             commit.set()
             thread.join(10)
+        settle()
         after = page(during.next, anna.pk, now)
         assert [line.resource_id for line in after.changes] == [slow[0], quick]
 
