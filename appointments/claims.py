@@ -13,11 +13,12 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db import OperationalError, connection, transaction
+from django.db import OperationalError, transaction
 
 from appointments.selectors import Place
 from core.errors import DomainError
 from core.ids import uuid7
+from core.prepared import prepared_cursor
 
 MAX_RETRIES = 3
 _DEADLOCK_OR_SERIALIZATION = {"40P01", "40001"}
@@ -142,7 +143,7 @@ def claim(
 
 
 def _attempt(values: dict[str, Any], for_patient: bool) -> None:
-    with connection.cursor() as cursor:
+    with prepared_cursor() as cursor:
         cursor.execute(_CLAIM, values)
         chosen, claimed, hers = cursor.fetchone()
     if claimed < values["wanted"] or (for_patient and not hers):

@@ -8,7 +8,6 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db import connection
 from django.db.models import QuerySet
 
 from appointments.models import Appointment, Location, VisitType
@@ -23,6 +22,7 @@ from appointments.slots import (
 )
 from core.api.paging import decode_cursor, encode_cursor
 from core.errors import NotFound
+from core.prepared import prepared_cursor
 from patients.models import Enrolment
 from patients.viewer import Viewer
 
@@ -194,7 +194,7 @@ def supply_for(
     """
     if viewer.patient_id not in (None, patient_id):
         raise NotFound()
-    with connection.cursor() as cursor:
+    with prepared_cursor() as cursor:
         cursor.execute(
             _SUPPLY,
             {
@@ -234,7 +234,7 @@ def _taken(
     """Return what is taken in each place, and of the patient's own time. One statement."""
     places = {place for supply in supplies for pool in supply.pools for place in pool}
     start = datetime.combine(first - _DAY, time(0), UTC)
-    with connection.cursor() as cursor:
+    with prepared_cursor() as cursor:
         cursor.execute(
             _TAKEN,
             {

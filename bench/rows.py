@@ -26,20 +26,21 @@ def lab_rows(world: World) -> list[Row]:
     readers = world.people[:READERS]
     analyte = world.results.trend_analyte
 
-    def page(limit: int, path: str, title: str, key: str) -> Row:
+    def page(limit: int, path: str, title: str, key: str, bar_y: float | None) -> Row:
         return Row(
             key=key,
             title=title,
             requests=[_get(path, person) for person in readers],
             bound=[_bound("results", patient=p.patient_id, limit=limit) for p in readers],
             bar_statements=6,
-            bar_y=8,
+            bar_y=bar_y,
         )
 
     report_of = world.results.reports
     return [
-        page(20, "results", "latest results, page of 20", "results-20"),
-        page(50, "results?limit=50", "latest results, page of 50", "results-50"),
+        # The bar is for the page that an app gets when it asks for none in particular.
+        page(20, "results", "latest results, default page (20)", "results-20", bar_y=8),
+        page(50, "results?limit=50", "latest results, 50 asked for", "results-50", bar_y=None),
         Row(
             key="report",
             title="one report with 20 results",

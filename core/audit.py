@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db import DatabaseError, connection, transaction
+from django.db import DatabaseError, transaction
 
 from core.areas import Area
 from core.context import current_client, current_request_id
@@ -13,6 +13,7 @@ from core.db import current_identity
 from core.errors import Unavailable
 from core.ids import new_id
 from core.models import AuditEvent
+from core.prepared import prepared_cursor
 
 
 class AuditUnavailable(Unavailable):
@@ -120,7 +121,8 @@ def _event(
         patient_id or (who.patient_id if who else None),
         str(area),
         resource,
-        list(resource_ids),
+        # As PostgreSQL writes an array: psycopg would adapt each of them on its own.
+        "{" + ",".join([str(one) for one in resource_ids]) + "}",
         list(fields),
         purpose or (who.purpose if who else ""),
         reason_code,
@@ -140,7 +142,7 @@ _ROW = "(" + ", ".join("%s::uuid[]" if c == "resource_ids" else "%s" for c in _C
 
 def _insert(events: list[tuple[Any, ...]]) -> None:
     try:
-        with connection.cursor() as cursor:
+        with prepared_cursor() as cursor:
             cursor.execute(
                 _INSERT + ", ".join([_ROW] * len(events)),
                 [value for event in events for value in event],

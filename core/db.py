@@ -15,6 +15,7 @@ from uuid import UUID
 from django.db import connections, transaction
 
 from core.areas import SYSTEM_PURPOSES
+from core.prepared import prepared_cursor
 
 Kind = Literal["patient", "proxy", "staff", "machine", "system"]
 
@@ -68,7 +69,7 @@ def current_identity() -> Identity | None:
 
 
 def _tell(variables: tuple[str, str, str, str, str], using: str) -> None:
-    with connections[using].cursor() as cursor:
+    with prepared_cursor(using) as cursor:
         cursor.execute(_SET, variables)
 
 

@@ -35,12 +35,11 @@ from patients.viewer import Viewer
 
 # The columns a result needs to be shown; a list page is one statement of these.
 RESULT_COLUMNS = (
-    "id", "report_id", "version", "origin", "analyte_key", "loinc", "code", "display_name",
-    "value_type", "value_text", "value_kind", "value_low", "value_high", "comparator", "unit_text",
-    "unit_ucum", "range_text", "range_low", "range_high", "flags", "status", "effective_at",
-    "effective_basis", "issued_at", "visible_from", "lab_comment", "method", "performer", "state",
-    "tier", "rule_id", "rule_version", "basis", "reason", "range_used_low", "range_used_high",
-    "derived_method", "derived_from", "position", "comparable",
+    "id", "report_id", "version", "origin", "analyte_key", "loinc", "display_name", "value_text",
+    "value_kind", "value_low", "value_high", "comparator", "unit_text", "unit_ucum", "range_text",
+    "flags", "status", "effective_at", "issued_at", "visible_from", "lab_comment", "state", "tier",
+    "rule_id", "rule_version", "basis", "reason", "range_used_low", "range_used_high",
+    "derived_method", "derived_from", "comparable",
 )  # fmt: skip
 _SHOWN_NEVER = ("HELD", "RETRACTED")
 

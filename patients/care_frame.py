@@ -5,7 +5,7 @@ from datetime import datetime, time
 from typing import Any
 from uuid import UUID
 
-from django.db import connection
+from core.prepared import prepared_cursor
 
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
@@ -89,7 +89,7 @@ def care_frame(*, patient_id: UUID, now: datetime) -> CareFrame:
 
     A patient out of reach has an empty frame.
     """
-    with connection.cursor() as cursor:
+    with prepared_cursor() as cursor:
         cursor.execute(_SQL, {"patient": patient_id, "now": now, "today": now.date()})
         row = cursor.fetchone()
     if row is None:

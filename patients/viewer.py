@@ -1,11 +1,10 @@
 """Who is asking. Every selector takes a Viewer and starts from it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
-
-from django.db import connection
 
 from accounts.models import Membership, User
 from accounts.roles import areas_of_roles
@@ -66,6 +65,10 @@ class Viewer:
             raise NotFound()
 
 
+REACH_COLUMNS = ("patient_id", "relation", "scopes", "language", "zone")
+_NO_RECORD = UUID(int=0)
+
+
 @dataclass(frozen=True, slots=True)
 class Reach:
     """What the database says a user is to a patient."""
@@ -76,36 +79,30 @@ class Reach:
     language: str
     zone: str
 
+    @classmethod
+    def of(cls, row: Sequence[Any]) -> "Reach":
+        """Return the reach in a row of `REACH_COLUMNS`."""
+        return cls(row[0], row[1], frozenset(row[2]), row[3], row[4])
 
-def _reach(user_id: UUID, patient_id: UUID | None) -> Reach | None:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT * FROM resolve_reach(%s, %s)", [user_id, patient_id])
-        row = cursor.fetchone()
-    if row is None:
+
+def record_wanted(patient_ref: str) -> UUID | None:
+    """Return which record `me` (None) or an id means; what is neither means no record."""
+    if patient_ref == "me":
         return None
-    return Reach(row[0], row[1], frozenset(row[2]), row[3], row[4])
+    try:
+        return UUID(patient_ref)
+    except ValueError:
+        return _NO_RECORD
 
 
 def patient_viewer(
-    *,
-    user: User,
-    patient_ref: str,
-    token_scopes: frozenset[str] | None,
-    client_id: str = "",
+    *, user: User, reach: Reach, token_scopes: frozenset[str] | None, client_id: str = ""
 ) -> Viewer:
-    """Return the viewer of `patients/{patient_ref}` where the reference is `me` or an id.
+    """Return the viewer of the record within `reach`.
 
     Scopes are what the token carries, cut to what a grant allows; `token_scopes` None means
-    a first-party session with every scope. A record out of reach is answered like one that
-    does not exist. Raises: NotFound.
+    a first-party session with every scope.
     """
-    try:
-        wanted = None if patient_ref == "me" else UUID(patient_ref)
-    except ValueError as error:
-        raise NotFound() from error
-    reach = _reach(user.pk, wanted)
-    if reach is None:
-        raise NotFound()
     held = frozenset(Scope) if token_scopes is None else token_scopes
     allowed = held if reach.relation == "patient" else held & reach.scopes
     return Viewer(

@@ -5,11 +5,13 @@ import uuid
 from datetime import timedelta
 from typing import Any
 
+from django.db import connection
 from django.test import Client
 from django.utils import timezone
 from oauth2_provider.models import get_access_token_model, set_token_value
 
 from accounts.models import OAuthClient, User
+from patients.viewer import REACH_COLUMNS, Reach, Viewer, patient_viewer
 
 PERSONAL = (
     "appointments.read appointments.write labs.read symptoms.read symptoms.write education.read"
@@ -82,3 +84,15 @@ class Api:
 def api_of(user: User | None, scopes: str = PERSONAL) -> Api:
     """Return the API as `user` sees it with `scopes`."""
     return Api(token_for(user, scopes))
+
+
+def viewer_of(user: User) -> Viewer:
+    """Return the viewer of the user's own record, with every scope."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT {', '.join(REACH_COLUMNS)} FROM resolve_reach(%s, NULL)",
+            [user.pk],
+        )
+        row = cursor.fetchone()
+    assert row is not None
+    return patient_viewer(user=user, reach=Reach.of(row), token_scopes=None)

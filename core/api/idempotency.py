@@ -7,13 +7,13 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 import orjson
-from django.db import connection
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from core.crypto import keyed_digest
 from core.errors import DomainError, FieldError
 from core.models import IdempotencyRecord
+from core.prepared import prepared_cursor
 
 KEPT_FOR = timedelta(hours=48)
 _MAX_KEY = 128
@@ -69,7 +69,7 @@ def body_digest(request: Request) -> str:
 
 
 def _lock(owner_key: str) -> bool:
-    with connection.cursor() as cursor:
+    with prepared_cursor() as cursor:
         cursor.execute(
             "SELECT pg_try_advisory_xact_lock(('x' || left(%s, 16))::bit(64)::bigint)", [owner_key]
         )

@@ -47,7 +47,7 @@ def _unpack(packed: Any) -> Any:
 
 def encode_cursor(bound_to: str, values: Sequence[Any]) -> str:
     """Return an opaque signed cursor that only the same viewer and list can use."""
-    return signing.dumps([bound_to, [_pack(value) for value in values]], salt=_SALT, compress=True)
+    return signing.dumps([bound_to, [_pack(value) for value in values]], salt=_SALT)
 
 
 def decode_cursor(bound_to: str, cursor: str) -> list[Any]:

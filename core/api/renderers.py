@@ -15,8 +15,13 @@ def _default(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} is not JSON")
 
 
+def to_json(data: Any) -> bytes:
+    """Return plain data as JSON bytes."""
+    return orjson.dumps(data, default=_default)
+
+
 class JSONRenderer(BaseRenderer):
-    """Render plain data as JSON; a problem keeps its own media type."""
+    """Render plain data as JSON, or pass on what is JSON already."""
 
     media_type = "application/json"
     format = "json"
@@ -27,7 +32,7 @@ class JSONRenderer(BaseRenderer):
     ) -> bytes:
         if data is None:
             return b""
-        return orjson.dumps(data, default=_default)
+        return data if isinstance(data, bytes) else to_json(data)
 
 
 class ProblemRenderer(JSONRenderer):

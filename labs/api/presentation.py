@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import orjson
@@ -42,6 +42,7 @@ class Page:
     _texts: dict[str, PatientText] = field(default_factory=dict)
     _times: dict[datetime, TimeObject] = field(default_factory=dict)
     _links: dict[LinkRequest, list[Link]] = field(default_factory=dict)
+    _said: dict[tuple[str, str, str], "_Said"] = field(default_factory=dict)
 
     def load_links(self, rows: Iterable[dict[str, Any]]) -> None:
         """Ask once for the links of all rows."""
@@ -53,14 +54,17 @@ class Page:
     def text(self, state: str) -> PatientText:
         """Return the words of a state, with the phones of her clinic."""
         if state not in self._texts:
-            frame = self.frame
-            contact = Contact(
-                phone=frame.phone_day or "your clinic",
-                hours=frame.hours_text or "opening hours",
-                phone_24h=frame.phone_24h or frame.phone_day or "your local emergency number",
-            )
-            self._texts[state] = text_for(PortalState(state)).filled(contact)
+            self._texts[state] = text_for(PortalState(state)).filled(self._contact)
         return self._texts[state]
+
+    @cached_property
+    def _contact(self) -> Contact:
+        frame = self.frame
+        return Contact(
+            phone=frame.phone_day or "your clinic",
+            hours=frame.hours_text or "opening hours",
+            phone_24h=frame.phone_24h or frame.phone_day or "your local emergency number",
+        )
 
     def time(self, instant: datetime | None) -> TimeObject | None:
         """Return the time object; results of one report share theirs."""
@@ -70,24 +74,41 @@ class Page:
             self._times[instant] = time_object(instant, self.viewer.zone, self.viewer.language)
         return self._times[instant]
 
-    def links(self, row: dict[str, Any]) -> list[dict[str, str]]:
-        return [
-            {
-                "topic": link.topic,
-                "title": link.title,
-                "href": link.href,
-                "language": link.language,
-            }
-            for link in self._links.get(LinkRequest(row["loinc"], row["state"]), ())
-        ]
+    def said(self, analyte_key: str, loinc: str, state: str) -> "_Said":
+        """Return what every result of this test in this state says."""
+        key = (analyte_key, loinc, state)
+        if key not in self._said:
+            analyte, words = _analyte(analyte_key), self.text(state)
+            self._said[key] = _Said(
+                plain_name=analyte.plain_name if analyte else "",
+                what=analyte.plain_what if analyte else "",
+                label=patient_label(PortalState(state)),
+                meaning=words.meaning,
+                what_to_do=words.what_to_do,
+                links=[_link_json(link) for link in self._links.get(LinkRequest(loinc, state), ())],
+            )
+        return self._said[key]
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    plain_name: str
+    what: str
+    label: str
+    meaning: str
+    what_to_do: str
+    links: list[dict[str, str]]
+
+
+def _link_json(link: Link) -> dict[str, str]:
+    return {"topic": link.topic, "title": link.title, "href": link.href, "language": link.language}
 
 
 def result_json(row: dict[str, Any], page: Page) -> dict[str, Any]:
     """Return one result as the API shows it."""
-    analyte = _analyte(row["analyte_key"])
-    state = row["state"]
-    words = page.text(state)
-    exact = row["value_low"] is not None and row["value_low"] == row["value_high"]
+    state, low = row["state"], row["value_low"]
+    said = page.said(row["analyte_key"], row["loinc"], state)
+    exact = low is not None and low == row["value_high"]
     return {
         "id": row["id"],
         "report_id": row["report_id"],
@@ -95,11 +116,11 @@ def result_json(row: dict[str, Any], page: Page) -> dict[str, Any]:
         "analyte": row["analyte_key"] or None,
         "loinc": row["loinc"] or None,
         "name": row["display_name"],
-        "plain_name": analyte.plain_name if analyte else row["display_name"],
-        "what": analyte.plain_what if analyte else "",
+        "plain_name": said.plain_name or row["display_name"],
+        "what": said.what,
         "value": {
             "text": row["value_text"],
-            "number": plain(row["value_low"]) if exact else None,
+            "number": plain(low) if exact else None,
             "comparator": row["comparator"] or None,
             "unit": row["unit_text"] or None,
             "ucum": row["unit_ucum"] or None,
@@ -107,10 +128,10 @@ def result_json(row: dict[str, Any], page: Page) -> dict[str, Any]:
         "range": _range(row),
         "state": state,
         "tier": row["tier"],
-        "label": patient_label(PortalState(state)),
+        "label": said.label,
         "reason": row["reason"],
-        "meaning": words.meaning,
-        "what_to_do": words.what_to_do,
+        "meaning": said.meaning,
+        "what_to_do": said.what_to_do,
         "rule": {"id": row["rule_id"], "version": row["rule_version"], "basis": row["basis"]},
         "flags": row["flags"],
         "status": row["status"],
@@ -121,7 +142,7 @@ def result_json(row: dict[str, Any], page: Page) -> dict[str, Any]:
         "released": page.time(row["visible_from"]),
         "lab_comment": row["lab_comment"],
         "worked_out": _worked_out(row),
-        "links": page.links(row),
+        "links": said.links,
     }
 
 

@@ -11,7 +11,6 @@ from datetime import datetime
 from typing import Any, ClassVar, cast
 from uuid import UUID
 
-import orjson
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from rest_framework.exceptions import MethodNotAllowed, NotAuthenticated
@@ -25,6 +24,7 @@ from accounts.scopes import STAFF, Scope
 from core import audit
 from core.api.idempotency import KeyOwner, run_once
 from core.api.permissions import DecidedByViewer
+from core.api.renderers import to_json
 from core.areas import Area
 from core.clock import utc_now
 from core.context import current_client
@@ -32,6 +32,7 @@ from core.crypto import keyed_digest
 from core.db import identity
 from core.errors import Forbidden, NotFound
 from core.models import AuditEvent
+from patients.api.reach import REACH_BESIDE_TOKEN, reach_of
 from patients.viewer import Viewer, patient_viewer, staff_viewer
 
 _ACTIONS = {
@@ -140,13 +141,7 @@ class PersonalView(APIView):
 
     def _conditional(self, request: Request, response: Response) -> Response:
         """Answer 304 when the client holds this very content; the read is audited all the same."""
-        data = response.data
-        stable = (
-            {name: value for name, value in data.items() if name != "as_of"}
-            if isinstance(data, dict)
-            else data
-        )
-        content = orjson.dumps(stable, default=str)
+        content, response.data = _with_and_without_time(response.data)
         tag = keyed_digest(
             "etag", self.viewer.key, self.viewer.language, hashlib.sha256(content).hexdigest()
         )
@@ -180,6 +175,16 @@ class PersonalView(APIView):
         )
 
 
+def _with_and_without_time(data: Any) -> tuple[bytes, Any]:
+    """Return what an ETag stands for, and the answer: made into JSON once."""
+    if isinstance(data, bytes):
+        return data, data
+    if not isinstance(data, dict) or len(data) < 2 or "as_of" not in data:
+        return to_json(data), data
+    content = to_json({name: value for name, value in data.items() if name != "as_of"})
+    return content, b'%b,"as_of":%b}' % (content[:-1], to_json(data["as_of"]))
+
+
 def person(request: Request) -> User:
     user = request.user
     if not isinstance(user, User) or request.auth is None:
@@ -199,6 +204,7 @@ class PatientView(PersonalView):
     a person: the frame of the record, which every part of it hangs on.
     """
 
+    beside_token = REACH_BESIDE_TOKEN
     scopes: ClassVar[dict[str, Scope]] = {}
 
     def viewer_of(self, request: Request) -> Viewer:
@@ -209,7 +215,7 @@ class PatientView(PersonalView):
             raise Forbidden()
         viewer = patient_viewer(
             user=user,
-            patient_ref=self.kwargs["patient_ref"],
+            reach=reach_of(cast(BearerToken, request.auth)),
             token_scopes=held,
             client_id=current_client.get(),
         )

@@ -57,7 +57,7 @@ MIDDLEWARE = [
     "core.middleware.RequestContext",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "csp.middleware.CSPMiddleware",
+    "accounts.middleware.PagePolicy",
     "accounts.middleware.PageSessions",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -97,6 +97,9 @@ def database(url: str, **extra: Any) -> dict[str, Any]:
     settings["CONN_MAX_AGE"] = None
     settings["ATOMIC_REQUESTS"] = False
     settings.setdefault("OPTIONS", {})
+    # The cursors of core.prepared alone prepare; a pooler that cannot follow turns it off.
+    if env.bool("DATABASE_PREPARES", default=True):
+        settings["OPTIONS"].setdefault("prepare_threshold", 0)
     settings.update(extra)
     return settings
 
@@ -199,6 +202,7 @@ REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["accounts.api.authentication.BearerAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["core.api.permissions.DenyAll"],
     "DEFAULT_RENDERER_CLASSES": ["core.api.renderers.JSONRenderer"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "core.api.negotiation.OneRenderer",
     "DEFAULT_PARSER_CLASSES": ["core.api.parsers.JSONParser"],
     "EXCEPTION_HANDLER": "core.api.problems.handle",
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",

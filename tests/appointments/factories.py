@@ -13,7 +13,7 @@ from appointments import services
 from appointments.models import Appointment, Location, Resource, Schedule, VisitType
 from appointments.opening_ids import opening_id
 from core.db import identity
-from patients.viewer import Viewer, patient_viewer
+from tests.tokens import viewer_of
 
 MONDAY = date(2026, 11, 23)
 
@@ -91,10 +91,6 @@ def hours(
             valid_from=date(2026, 1, 1),
         )
     return schedule
-
-
-def viewer_of(user: User) -> Viewer:
-    return patient_viewer(user=user, patient_ref="me", token_scopes=None)
 
 
 def book(user: User, opening: str, now: datetime) -> Appointment:

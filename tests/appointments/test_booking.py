@@ -18,8 +18,9 @@ from core.errors import InvalidInput, NotFound
 from core.models import Change, Event
 from patients.models import Enrolment
 from patients.viewer import Viewer, staff_viewer
-from tests.appointments.factories import MONDAY, book, cancel, hours, surgery, viewer_of
+from tests.appointments.factories import MONDAY, book, cancel, hours, surgery
 from tests.cast import Cast
+from tests.tokens import viewer_of
 
 pytestmark = pytest.mark.django_db
 

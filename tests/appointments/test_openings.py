@@ -12,8 +12,9 @@ from appointments import selectors, services
 from appointments.selectors import OpeningPage
 from core.db import identity, system
 from core.errors import InvalidInput, NotFound
-from tests.appointments.factories import MONDAY, Surgery, book, hours, surgery, viewer_of
+from tests.appointments.factories import MONDAY, Surgery, book, hours, surgery
 from tests.cast import Cast
+from tests.tokens import viewer_of
 
 pytestmark = pytest.mark.django_db
 

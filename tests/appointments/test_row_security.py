@@ -8,8 +8,9 @@ from django.db import DatabaseError, ProgrammingError, transaction
 
 from appointments.models import Appointment, AppointmentHistory, PatientClaim, ResourceClaim
 from core.db import Identity, identity, system
-from tests.appointments.factories import Surgery, book, surgery, viewer_of
+from tests.appointments.factories import Surgery, book, surgery
 from tests.cast import Cast
+from tests.tokens import viewer_of
 
 pytestmark = pytest.mark.django_db
 

@@ -43,19 +43,19 @@ def statements(run: Any) -> int:
     return sum(not query["sql"].startswith(TRANSACTION) for query in captured.captured_queries)
 
 
-def test_openings_take_six_statements_however_many(
+def test_openings_take_five_statements_however_many(
     client: Client, cast: Cast, clinic: Surgery, anna: dict[str, str], now: datetime
 ) -> None:
     def read() -> None:
         assert search(client, anna, clinic, limit=100).status_code == 200
 
-    assert statements(read) == 6
+    assert statements(read) == 5
     for number in range(4):
         book(cast.brigid.user, clinic.opening(9 + number // 2, 30 * (number % 2)), now)
     services.add_exception(schedule=clinic.schedule, on=MONDAY + timedelta(days=1), kind="closed")
-    assert statements(read) == 6
+    assert statements(read) == 5
     month = {"to": MONDAY + timedelta(days=30), "limit": 100}
-    assert statements(lambda: search(client, anna, clinic, **month)) == 6
+    assert statements(lambda: search(client, anna, clinic, **month)) == 5
 
 
 def test_booking_and_cancelling_stay_within_sixteen_statements(
@@ -79,7 +79,7 @@ def test_lists_take_the_same_statements_whatever_their_length(
     def read() -> None:
         assert get(client, f"{ME}/appointments", anna).status_code == 200
 
-    assert statements(read) == 5
+    assert statements(read) == 4
     for hour in (9, 10, 11):
         book(cast.anna_user, clinic.opening(hour), now)
-    assert statements(read) == 5
+    assert statements(read) == 4

@@ -20,11 +20,10 @@ from core.models import AuditEvent, IdempotencyRecord
 from labs import selectors
 from labs.api.serializers import Report, ReportDetail, Result
 from patients.models import Patient
-from patients.viewer import patient_viewer
 from tests.appointments.factories import book, surgery
 from tests.cast import Cast, make_cast
 from tests.labs.results import Line, file_report, make_laboratory
-from tests.tokens import Api, api_of
+from tests.tokens import Api, api_of, viewer_of
 
 SECRET = "record 900001 of Testmann"
 
@@ -72,7 +71,7 @@ def test_the_selectors_keep_strangers_out_without_row_security(cast: Cast, now) 
     laboratory = make_laboratory(cast.clinic)
     file_report(cast.anna, laboratory, [Line("alt", "20")])
     file_report(cast.brigid, laboratory, [Line("alt", "777.125")])
-    viewer = patient_viewer(user=cast.anna_user, patient_ref="me", token_scopes=None)
+    viewer = viewer_of(cast.anna_user)
     with identity(system("lab-intake")):
         mine = [row.value_text for row in selectors.observations_for(viewer, now=now)]
         reports = {row.patient_id for row in selectors.reports_for(viewer, now=now)}

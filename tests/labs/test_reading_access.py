@@ -13,11 +13,10 @@ from core.models import AuditEvent
 from labs import selectors
 from labs.models import DiagnosticReport, Observation, SendingLaboratory
 from patients.models import CaregiverGrant
-from patients.viewer import patient_viewer
 from tests.cast import START, Cast
 from tests.labs.conftest import LABS
 from tests.labs.results import COLLECTED, Line, correct, file_report, result_of, withdraw
-from tests.tokens import Api, api_of
+from tests.tokens import Api, api_of, viewer_of
 
 pytestmark = pytest.mark.django_db
 
@@ -139,7 +138,7 @@ def test_the_selectors_hide_without_row_security(
     report = file_report(cast.anna, laboratory, [line, Line("ast", "20")])
     alone = file_report(cast.anna, laboratory, [line], at=COLLECTED - DAY)
     later = file_report(cast.anna, laboratory, [Line("alt", "20")], at=COLLECTED + DAY)
-    viewer = patient_viewer(user=cast.anna_user, patient_ref="me", token_scopes=None)
+    viewer = viewer_of(cast.anna_user)
     everything_wanted = selectors.ResultFilter()
     with identity(system("lab-intake")):
         page = selectors.results_page(
@@ -165,7 +164,7 @@ def test_row_security_hides_without_the_selectors(
 ) -> None:
     file_report(cast.anna, laboratory, [line, Line("ast", "20")])
     file_report(cast.anna, laboratory, [line], at=COLLECTED - DAY)
-    viewer = patient_viewer(user=cast.anna_user, patient_ref="me", token_scopes=None)
+    viewer = viewer_of(cast.anna_user)
     with identity(viewer.identity):
         assert [row.analyte_key for row in Observation.objects.all()] == ["ast"]
         assert DiagnosticReport.objects.count() == 1

@@ -53,7 +53,7 @@ def test_pages_stay_within_their_statements_whatever_the_number_of_rows() -> Non
         "trend": len(statements(anna, "patients/me/analytes/alt/trend")),
     }
     assert counts_big == counts_small
-    assert counts_big["results"] <= 6
-    assert counts_big["report"] <= 7
-    assert counts_big["reports"] <= 6
-    assert counts_big["trend"] <= 6
+    assert counts_big["results"] <= 5
+    assert counts_big["report"] <= 6
+    assert counts_big["reports"] <= 5
+    assert counts_big["trend"] <= 5

@@ -45,7 +45,7 @@ def test_a_laboratorys_token_has_no_user_and_costs_the_same(
 
 @pytest.mark.parametrize(
     ("path", "statements"),
-    [("me", 4), ("patients/me", 7), ("patients/me/changes?area=labs", 6)],
+    [("me", 4), ("patients/me", 6), ("patients/me/changes?area=labs", 5)],
 )
 def test_statements_of_an_answer(
     cast: Cast, django_assert_num_queries: Counting, path: str, statements: int
@@ -60,9 +60,9 @@ def test_the_access_log_costs_the_same_with_one_line_and_with_twenty(
 ) -> None:
     api = api_of(cast.anna_user)
     api.get("patients/me")
-    with django_assert_num_queries(6 + OF_THE_TEST):
+    with django_assert_num_queries(5 + OF_THE_TEST):
         assert len(api.get("patients/me/access-log").json()["items"]) == 1
     for _ in range(20):
         api.get("patients/me")
-    with django_assert_num_queries(6 + OF_THE_TEST):
+    with django_assert_num_queries(5 + OF_THE_TEST):
         assert len(api.get("patients/me/access-log").json()["items"]) == 20
