@@ -57,7 +57,7 @@ class Session:
                 measured.append(measure(row, servers, yardstick, self._pace))
             booking = [self._one_practitioner(servers.product)] if only in "booking" else []
             ran = self._race(servers.product) if only in "race" else None
-        figures = [against_bar(found, yardstick.y_ms, counts[found["key"]]) for found in measured]
+        figures = [against_bar(found, counts[found["key"]]) for found in measured]
         booking = [*(_booked(row) for row in figures if row["key"] == "booking"), *booking]
         return {
             "web": web_shape(web_command(PRODUCT, 0)),

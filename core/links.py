@@ -6,15 +6,14 @@ no links and a warning: a missing article never hides a result.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
 
 log = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class LinkRequest:
+class LinkRequest(NamedTuple):
     """A code with the state it is in, e.g. LOINC `1742-6` and `HIGH`."""
 
     code: str

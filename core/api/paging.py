@@ -45,15 +45,19 @@ def _unpack(packed: Any) -> Any:
     return UUID(packed["u"]) if "u" in packed else packed["v"]
 
 
+def _signer() -> signing.Signer:
+    return signing.Signer(salt=_SALT)
+
+
 def encode_cursor(bound_to: str, values: Sequence[Any]) -> str:
     """Return an opaque signed cursor that only the same viewer and list can use."""
-    return signing.dumps([bound_to, [_pack(value) for value in values]], salt=_SALT)
+    return _signer().sign_object([bound_to, [_pack(value) for value in values]])
 
 
 def decode_cursor(bound_to: str, cursor: str) -> list[Any]:
     """Return the values in `cursor`. Raises: InvalidInput when it is not ours."""
     try:
-        owner, packed = signing.loads(cursor, salt=_SALT)
+        owner, packed = _signer().unsign_object(cursor)
         if owner != bound_to:
             raise signing.BadSignature("another list")
         return [_unpack(value) for value in packed]

@@ -27,6 +27,16 @@ def _analyte(key: str) -> Analyte | None:
         return None
 
 
+@lru_cache(maxsize=64)
+def _label(state: str) -> str:
+    return patient_label(PortalState(state))
+
+
+@lru_cache(maxsize=1024)
+def _filled(state: str, contact: Contact) -> PatientText:
+    return text_for(PortalState(state)).filled(contact)
+
+
 def plain(number: Decimal | None) -> str | None:
     """Return a laboratory number without exponent, or None."""
     return None if number is None else format(number, "f")
@@ -54,7 +64,7 @@ class Page:
     def text(self, state: str) -> PatientText:
         """Return the words of a state, with the phones of her clinic."""
         if state not in self._texts:
-            self._texts[state] = text_for(PortalState(state)).filled(self._contact)
+            self._texts[state] = _filled(state, self._contact)
         return self._texts[state]
 
     @cached_property
@@ -82,7 +92,7 @@ class Page:
             self._said[key] = _Said(
                 plain_name=analyte.plain_name if analyte else "",
                 what=analyte.plain_what if analyte else "",
-                label=patient_label(PortalState(state)),
+                label=_label(state),
                 meaning=words.meaning,
                 what_to_do=words.what_to_do,
                 links=[_link_json(link) for link in self._links.get(LinkRequest(loinc, state), ())],

@@ -132,7 +132,10 @@ class ResultListView(LabView):
 
 def _words(request: Request, name: str, known: Iterable[str]) -> tuple[str, ...]:
     """Return the comma-separated words of a parameter. Raises: InvalidInput."""
-    words = tuple(word for word in request.query_params.get(name, "").split(",") if word)
+    raw = request.query_params.get(name)
+    if not raw:
+        return ()
+    words = tuple(word for word in raw.split(",") if word)
     if not set(words) <= set(known):
         raise InvalidInput(errors=(FieldError(name, "unknown", "Not one of the known words."),))
     return words

@@ -13,6 +13,15 @@ def _dumps(event: Any, **_: Any) -> str:
     return orjson.dumps(event, default=str).decode()
 
 
+class JsonLines(structlog.stdlib.ProcessorFormatter):
+    """Structlog's formatter, with a short way for its own lines: they were processed already."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        if isinstance(record.msg, dict) and hasattr(record, "_logger") and not record.exc_info:
+            return _dumps(record.msg)
+        return super().format(record)
+
+
 def configure(*, json: bool) -> dict[str, Any]:
     """Return Django's LOGGING and set up structlog to share its handlers."""
     shared: list[Any] = [
@@ -40,7 +49,7 @@ def configure(*, json: bool) -> dict[str, Any]:
         "disable_existing_loggers": False,
         "formatters": {
             "structured": {
-                "()": structlog.stdlib.ProcessorFormatter,
+                "()": JsonLines if json else structlog.stdlib.ProcessorFormatter,
                 "foreign_pre_chain": shared,
                 "processors": [
                     structlog.stdlib.ProcessorFormatter.remove_processors_meta,
