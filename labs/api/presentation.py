@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from clinical.analytes import Analyte, by_key
-from clinical.patient_text import RESULT_NOTE, Contact, PatientText, text_for
+from clinical.patient_text import RESULT_NOTE, Contact, text_for
 from clinical.states import PortalState, patient_label
 from core.links import Link, LinkRequest, links_for
 from core.timeobject import TimeObject, time_object
@@ -27,14 +27,42 @@ def _analyte(key: str) -> Analyte | None:
         return None
 
 
-@lru_cache(maxsize=64)
-def _label(state: str) -> str:
-    return patient_label(PortalState(state))
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What every result of one test in one state says to a patient of one clinic."""
+
+    plain_name: str
+    what: str
+    label: str
+    meaning: str
+    what_to_do: str
 
 
-@lru_cache(maxsize=1024)
-def _filled(state: str, contact: Contact) -> PatientText:
-    return text_for(PortalState(state)).filled(contact)
+class _Words:
+    """The words for the results of one clinic's patients; its phones stand in them."""
+
+    def __init__(self, contact: Contact) -> None:
+        self._contact = contact
+        self._said: dict[tuple[str, str], Said] = {}
+
+    def of(self, analyte_key: str, state: str) -> Said:
+        found = self._said.get((analyte_key, state))
+        if found is None:
+            analyte = _analyte(analyte_key)
+            text = text_for(PortalState(state)).filled(self._contact)
+            found = self._said[analyte_key, state] = Said(
+                plain_name=analyte.plain_name if analyte else "",
+                what=analyte.plain_what if analyte else "",
+                label=patient_label(PortalState(state)),
+                meaning=text.meaning,
+                what_to_do=text.what_to_do,
+            )
+        return found
+
+
+@lru_cache(maxsize=128)
+def _words(phone: str, hours: str, phone_24h: str) -> _Words:
+    return _Words(Contact(phone=phone, hours=hours, phone_24h=phone_24h))
 
 
 def plain(number: Decimal | None) -> str | None:
@@ -49,10 +77,8 @@ class Page:
     viewer: Viewer
     frame: CareFrame
     warnings: list[str] = field(default_factory=list)
-    _texts: dict[str, PatientText] = field(default_factory=dict)
     _times: dict[datetime, TimeObject] = field(default_factory=dict)
     _links: dict[LinkRequest, list[Link]] = field(default_factory=dict)
-    _said: dict[tuple[str, str, str], "_Said"] = field(default_factory=dict)
 
     def load_links(self, rows: Iterable[dict[str, Any]]) -> None:
         """Ask once for the links of all rows."""
@@ -61,19 +87,13 @@ class Page:
         self._links = found
         self.warnings.extend(warnings)
 
-    def text(self, state: str) -> PatientText:
-        """Return the words of a state, with the phones of her clinic."""
-        if state not in self._texts:
-            self._texts[state] = _filled(state, self._contact)
-        return self._texts[state]
-
     @cached_property
-    def _contact(self) -> Contact:
+    def words(self) -> _Words:
         frame = self.frame
-        return Contact(
-            phone=frame.phone_day or "your clinic",
-            hours=frame.hours_text or "opening hours",
-            phone_24h=frame.phone_24h or frame.phone_day or "your local emergency number",
+        return _words(
+            frame.phone_day or "your clinic",
+            frame.hours_text or "opening hours",
+            frame.phone_24h or frame.phone_day or "your local emergency number",
         )
 
     def time(self, instant: datetime | None) -> TimeObject | None:
@@ -84,30 +104,8 @@ class Page:
             self._times[instant] = time_object(instant, self.viewer.zone, self.viewer.language)
         return self._times[instant]
 
-    def said(self, analyte_key: str, loinc: str, state: str) -> "_Said":
-        """Return what every result of this test in this state says."""
-        key = (analyte_key, loinc, state)
-        if key not in self._said:
-            analyte, words = _analyte(analyte_key), self.text(state)
-            self._said[key] = _Said(
-                plain_name=analyte.plain_name if analyte else "",
-                what=analyte.plain_what if analyte else "",
-                label=_label(state),
-                meaning=words.meaning,
-                what_to_do=words.what_to_do,
-                links=[_link_json(link) for link in self._links.get(LinkRequest(loinc, state), ())],
-            )
-        return self._said[key]
-
-
-@dataclass(frozen=True, slots=True)
-class _Said:
-    plain_name: str
-    what: str
-    label: str
-    meaning: str
-    what_to_do: str
-    links: list[dict[str, str]]
+    def links(self, loinc: str, state: str) -> list[dict[str, str]]:
+        return [_link_json(link) for link in self._links.get(LinkRequest(loinc, state), ())]
 
 
 def _link_json(link: Link) -> dict[str, str]:
@@ -117,7 +115,7 @@ def _link_json(link: Link) -> dict[str, str]:
 def result_json(row: dict[str, Any], page: Page) -> dict[str, Any]:
     """Return one result as the API shows it."""
     state, low = row["state"], row["value_low"]
-    said = page.said(row["analyte_key"], row["loinc"], state)
+    said = page.words.of(row["analyte_key"], state)
     exact = low is not None and low == row["value_high"]
     return {
         "id": row["id"],
@@ -152,7 +150,7 @@ def result_json(row: dict[str, Any], page: Page) -> dict[str, Any]:
         "released": page.time(row["visible_from"]),
         "lab_comment": row["lab_comment"],
         "worked_out": _worked_out(row),
-        "links": said.links,
+        "links": page.links(row["loinc"], state),
     }
 
 
