@@ -36,9 +36,6 @@ def prepared_cursor(using: str = "default") -> Iterator[Any]:
         yield cursor
 
 
-_WHOLE = "WITH page AS MATERIALIZED (%s) SELECT page.* FROM (SELECT count(*) FROM page) made, page"
-
-
 class Given(Expression):
     """A value that each execution supplies by name."""
 
@@ -55,13 +52,9 @@ class Given(Expression):
 
 
 class Prepared:
-    """One compiled `.values()` queryset.
+    """One compiled `.values()` queryset."""
 
-    `whole`: PostgreSQL makes all rows before it sends the first. A short page that an index
-    yields row by row would otherwise wake the reader for every few of them.
-    """
-
-    def __init__(self, queryset: QuerySet[Any, Any], *, whole: bool = False) -> None:
+    def __init__(self, queryset: QuerySet[Any, Any]) -> None:
         query = queryset.query
         compiler = query.get_compiler(connection=connection)
         text, parameters = compiler.as_sql()
@@ -71,8 +64,6 @@ class Prepared:
         self._sql = text % tuple(
             p.placeholder() if isinstance(p, Given) else _written_out(p) for p in parameters
         )
-        if whole:
-            self._sql = _WHOLE % self._sql
         self._names = [*query.extra_select, *query.values_select, *query.annotation_select]
         self._converters = compiler.get_converters([column for column, *_ in compiler.select])
         self._compiler = compiler

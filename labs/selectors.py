@@ -162,7 +162,7 @@ def _latest(kind: Kind, limit: int, follows: bool) -> Prepared:
     if follows:
         values = (Given(_AFTER[0], DateTimeField()), Given(_AFTER[1], UUIDField()))
         rows = after(rows, LATEST_FIRST, values)
-    return Prepared(rows.order_by(*LATEST_FIRST)[: limit + 1], whole=True)
+    return Prepared(rows.order_by(*LATEST_FIRST)[: limit + 1])
 
 
 @lru_cache(maxsize=8)
