@@ -1,10 +1,12 @@
 """Who may read results, and that what is not released leaves no trace anywhere."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
 
 from core.db import identity, system
 from core.errors import NotFound
@@ -168,6 +170,24 @@ def test_row_security_hides_without_the_selectors(
     with identity(viewer.identity):
         assert [row.analyte_key for row in Observation.objects.all()] == ["ast"]
         assert DiagnosticReport.objects.count() == 1
+
+
+@pytest.mark.parametrize("plan", ["auto", "force_generic_plan", "force_custom_plan"])
+def test_a_plan_kept_by_the_connection_serves_whoever_asks_now(
+    cast: Cast, laboratory: SendingLaboratory, now: datetime, plan: str
+) -> None:
+    """The statement is planned once under one identity and run under others."""
+    file_report(cast.anna, laboratory, [Line("alt", "20")])
+    anna = viewer_of(cast.anna_user)
+    stranger = replace(anna.identity, user_id=None, patient_id=cast.brigid.id)
+    wanted = selectors.ResultFilter()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT set_config('plan_cache_mode', %s, true)", [plan])
+    for _ in range(8):
+        for who, seen in ((anna.identity, ["20"]), (stranger, []), (anna.identity, ["20"])):
+            with identity(who):
+                page = selectors.results_page(anna, wanted=wanted, cursor=None, limit=9, now=now)
+            assert [row["value_text"] for row in page.rows] == seen
 
 
 # --- who ----------------------------------------------------------------------------------------
