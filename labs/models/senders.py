@@ -218,7 +218,8 @@ class MatchDecision(BaseModel):
     """Staff settled whose results a sender means by exactly these particulars.
 
     Made by two people, revocable, never stronger than the look-alike lock. Holds for the
-    identical tuple only.
+    identical tuple only. Its particulars are never rewritten: another decision follows it.
+    `message` is the one in doubt when it was proposed.
     """
 
     laboratory = models.ForeignKey(
@@ -229,12 +230,17 @@ class MatchDecision(BaseModel):
     family_name_key = models.CharField(max_length=100)
     birth_date = models.DateField()
     patient = models.ForeignKey(Patient, models.PROTECT, related_name="match_decisions")
+    message = models.ForeignKey(
+        "labs.InboundMessage", models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    reason = models.CharField(max_length=300)
     decided_by = models.ForeignKey(User, models.PROTECT, related_name="+")
     decided_at = models.DateTimeField()
     confirmed_by = models.ForeignKey(User, models.PROTECT, null=True, blank=True, related_name="+")
     confirmed_at = models.DateTimeField(null=True, blank=True)
     revoked_by = models.ForeignKey(User, models.PROTECT, null=True, blank=True, related_name="+")
     revoked_at = models.DateTimeField(null=True, blank=True)
+    revocation_reason = models.CharField(max_length=300, blank=True)
 
     class Meta:
         constraints = [
@@ -253,10 +259,13 @@ class MatchDecision(BaseModel):
                 name="match_decision_by_two_people",
             ),
             models.CheckConstraint(
-                condition=Q(revoked_by__isnull=True, revoked_at__isnull=True)
-                | Q(revoked_by__isnull=False, revoked_at__isnull=False),
+                condition=Q(revoked_by__isnull=True, revoked_at__isnull=True, revocation_reason="")
+                | (
+                    Q(revoked_by__isnull=False, revoked_at__isnull=False) & ~Q(revocation_reason="")
+                ),
                 name="match_decision_revoked_by_somebody",
             ),
+            models.CheckConstraint(condition=~Q(reason=""), name="match_decision_says_why"),
         ]
 
     def __str__(self) -> str:

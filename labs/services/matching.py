@@ -1,6 +1,6 @@
 """Whose result it is: two identifiers agree on one patient, or a person decides."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date
 from uuid import UUID
 
@@ -13,10 +13,8 @@ from patients.models import Patient
 from patients.names import normalised_family_name
 
 _SEX = {"F": "female", "M": "male"}
-# Doubts that a remembered decision of two people can settle. The look-alike lock is not one.
-_SETTLED_BY_DECISION = frozenset(
-    {"unknown-patient", "name-differs", "birth-date-differs", "sex-differs"}
-)
+DECIDABLE = frozenset({"unknown-patient", "name-differs", "birth-date-differs", "sex-differs"})
+"""Doubts that a remembered decision of two people can settle. The look-alike lock is not one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +27,22 @@ class Match:
 
 
 @dataclass(frozen=True, slots=True)
-class _Particulars:
+class Particulars:
+    """What a message says about a person, as far as matching compares it."""
+
     numbers: tuple[tuple[str, str], ...]
     family_key: str
+    birth_date: date
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The identical tuple that a decision speaks of."""
+
+    laboratory_id: UUID
+    authority: str
+    identifier: str
+    family_name_key: str
     birth_date: date
 
 
@@ -49,17 +60,9 @@ def match_group(pid: PatientIdentity | None, laboratory: SendingLaboratory) -> M
     Anything missing, differing or doubled, and any look-alike (another active patient with the
     same name and birth date), leaves it to a person. Runs as `system("lab-intake")`.
     """
-    if pid is None:
-        return Match(None, ("no-pid",))
-    gaps = identity_gaps(pid, default_authority=laboratory.default_authority)
-    if gaps or pid.birth_date is None:
+    who, gaps = read_particulars(pid, laboratory)
+    if who is None or pid is None:
         return Match(None, gaps)
-    numbers = _numbers(pid, laboratory)
-    if not numbers:
-        return Match(None, ("authority-not-allowed",))
-    who = _Particulars(numbers, normalised_family_name(pid.family), pid.birth_date)
-    if not who.family_key:
-        return Match(None, ("pid-name-missing",))
     candidates = {found.patient_id: found for found in _candidates(who)}
     if len(candidates) > 1:
         return Match(None, ("identifiers-disagree",))
@@ -71,9 +74,66 @@ def match_group(pid: PatientIdentity | None, laboratory: SendingLaboratory) -> M
         reasons = _disagreements(candidate, patient, pid.sex)
     if not reasons:
         return Match(patient)
-    if _SETTLED_BY_DECISION.issuperset(reasons):
-        return _remembered(laboratory, who) or Match(None, reasons)
+    if DECIDABLE.issuperset(reasons):
+        return _remembered(laboratory, who, patient) or Match(None, reasons)
     return Match(None, reasons)
+
+
+def read_particulars(
+    pid: PatientIdentity | None, laboratory: SendingLaboratory
+) -> tuple[Particulars | None, tuple[str, ...]]:
+    """Return what can be compared, or None and the reasons why nothing can."""
+    if pid is None:
+        return None, ("no-pid",)
+    gaps = identity_gaps(pid, default_authority=laboratory.default_authority)
+    if gaps or pid.birth_date is None:
+        return None, gaps
+    numbers = _numbers(pid, laboratory)
+    if not numbers:
+        return None, ("authority-not-allowed",)
+    family_key = normalised_family_name(pid.family)
+    if not family_key:
+        return None, ("pid-name-missing",)
+    return Particulars(numbers, family_key, pid.birth_date), ()
+
+
+def claim_of(pid: PatientIdentity | None, laboratory: SendingLaboratory) -> Claim | None:
+    """Return the tuple that a decision about `pid` would hold for; None with several numbers."""
+    who, _ = read_particulars(pid, laboratory)
+    return None if who is None else _claim(laboratory, who)
+
+
+def _claim(laboratory: SendingLaboratory, who: Particulars) -> Claim | None:
+    if len(who.numbers) != 1:
+        return None
+    authority, identifier = who.numbers[0]
+    return Claim(laboratory.id, authority, identifier, who.family_key, who.birth_date)
+
+
+def holder_of_number(claim: Claim) -> UUID | None:
+    """Return the active patient to whom the index gives the number."""
+    number = ((claim.authority, claim.identifier),)
+    who = Particulars(number, claim.family_name_key, claim.birth_date)
+    return next((found.patient_id for found in _candidates(who)), None)
+
+
+def has_look_alike(patient: Patient, claim: Claim) -> bool:
+    """Say whether another active patient has her name and birth date, or those sent."""
+    same_as_her = Q(birth_date=patient.birth_date, family_name_key=patient.family_name_key)
+    same_as_sent = Q(birth_date=claim.birth_date, family_name_key=claim.family_name_key)
+    others = Patient.objects.filter(same_as_her | same_as_sent, is_active=True)
+    return others.exclude(id=patient.id).exists()
+
+
+def take_turn(claim: Claim, *, alone: bool) -> None:
+    """Let messages of this tuple wait while it is confirmed or revoked, and the reverse.
+
+    Messages in doubt share the lock, who decides has it alone; it ends with the transaction.
+    So no message is queued unseen beside a confirmation.
+    """
+    function = "pg_advisory_xact_lock" if alone else "pg_advisory_xact_lock_shared"
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {function}(hashtextextended(%s, 2))", [repr(claim)])
 
 
 def _numbers(pid: PatientIdentity, laboratory: SendingLaboratory) -> tuple[tuple[str, str], ...]:
@@ -92,7 +152,7 @@ def _numbers(pid: PatientIdentity, laboratory: SendingLaboratory) -> tuple[tuple
     )
 
 
-def _candidates(who: _Particulars) -> list[_Candidate]:
+def _candidates(who: Particulars) -> list[_Candidate]:
     """Ask the one definer function that may look for a patient before she is known."""
     authorities, values = zip(*who.numbers, strict=True)
     with connection.cursor() as cursor:
@@ -116,28 +176,25 @@ def _disagreements(candidate: _Candidate, patient: Patient, sex_sent: str) -> tu
     return tuple(code for code, found in checks if found)
 
 
-def _remembered(laboratory: SendingLaboratory, who: _Particulars) -> Match | None:
-    """Return the patient that two people settled for exactly these particulars."""
-    if len(who.numbers) != 1:
+def _remembered(
+    laboratory: SendingLaboratory, who: Particulars, holder: Patient | None
+) -> Match | None:
+    """Return the patient that two people settled for exactly these particulars.
+
+    A number that the index gives to somebody else is not settled by an older decision.
+    """
+    claim = _claim(laboratory, who)
+    if claim is None:
         return None
-    authority, value = who.numbers[0]
+    take_turn(claim, alone=False)
     decision = MatchDecision.objects.filter(
-        laboratory=laboratory,
-        authority=authority,
-        identifier=value,
-        family_name_key=who.family_key,
-        birth_date=who.birth_date,
-        confirmed_at__isnull=False,
-        revoked_at__isnull=True,
+        **asdict(claim), confirmed_at__isnull=False, revoked_at__isnull=True
     ).first()
-    if decision is None:
+    if decision is None or (holder is not None and holder.id != decision.patient_id):
         return None
     patient = Patient.objects.filter(id=decision.patient_id, is_active=True).first()
     if patient is None:
         return None
-    same_as_her = Q(birth_date=patient.birth_date, family_name_key=patient.family_name_key)
-    same_as_sent = Q(birth_date=who.birth_date, family_name_key=who.family_key)
-    others = Patient.objects.filter(same_as_her | same_as_sent, is_active=True)
-    if others.exclude(id=patient.id).exists():
+    if has_look_alike(patient, claim):
         return Match(None, ("look-alike",))
     return Match(patient, settled_by=decision.id)

@@ -134,6 +134,7 @@ def decide(cast: Cast, lab: SendingLaboratory, now: datetime, **changes: object)
     values: dict[str, object] = {
         "laboratory": lab, "authority": "MAINLAB", "identifier": "900001",
         "family_name_key": "testfrau", "birth_date": date(1970, 1, 1), "patient": cast.anna,
+        "reason": "Her married name, confirmed by telephone.",
         "decided_by": cast.lab, "decided_at": now, "confirmed_by": cast.nurse,
         "confirmed_at": now,
     }  # fmt: skip
@@ -165,7 +166,9 @@ def test_an_unconfirmed_or_revoked_decision_holds_for_nothing(
     cast: Cast, now: datetime, changes: dict[str, object]
 ) -> None:
     if changes.pop("revoked", False):
-        changes |= {"revoked_by": cast.nurse, "revoked_at": now}
+        changes |= {
+            "revoked_by": cast.nurse, "revoked_at": now, "revocation_reason": "A mix-up.",
+        }  # fmt: skip
     decide(cast, laboratory(cast.clinic), now, **changes)
     assert file(now, MARRIED) == ("name-differs",)
 
