@@ -6,12 +6,14 @@ from typing import Any
 
 import pytest
 
-from clinical.patient_text import PROMISES
+from clinical.analytes import by_key
+from clinical.patient_text import PROMISES, Contact, text_for
+from clinical.states import PortalState, patient_label
 from core import links
 from labs.models import SendingLaboratory
 from tests.cast import Cast
 from tests.labs.results import COLLECTED, Line, correct, file_report, result_of
-from tests.tokens import Api
+from tests.tokens import Api, api_of
 
 pytestmark = pytest.mark.django_db
 
@@ -338,3 +340,25 @@ def test_an_unchanged_answer_is_304_until_something_new_comes(
     changed = as_anna.get(f"patients/me/{path}", **{"If-None-Match": tag})
     assert changed.status_code == 200
     assert changed.headers["ETag"] != tag
+
+
+def test_each_result_has_the_words_of_its_own_state_and_clinic(
+    cast: Cast, laboratory: SendingLaboratory
+) -> None:
+    """Words are kept between answers: never those of another state, test or clinic."""
+    lines = [Line("alt", "96"), Line("ast", "20"), Line("calcium_total", "14.1")]
+    cast.other_clinic.phone_day = "+1 555 0100"
+    cast.other_clinic.save()
+    for patient in (cast.anna, cast.carla):
+        file_report(patient, laboratory, lines)
+        file_report(patient, laboratory, [Line("alt", "20"), Line("ast", "90")], at=COLLECTED - DAY)
+    for patient, clinic in ((cast.anna, cast.clinic), (cast.carla, cast.other_clinic)) * 2:
+        shown = items(api_of(patient.user, "labs.read").get("patients/me/results"))
+        contact = Contact(clinic.phone_day, "Mon-Fri 08:00-17:00", clinic.phone_24h)
+        assert len({(one["analyte"], one["state"]) for one in shown}) == 5
+        for one in shown:
+            state = PortalState(one["state"])
+            words = text_for(state).filled(contact)
+            assert one["label"] == patient_label(state)
+            assert (one["meaning"], one["what_to_do"]) == (words.meaning, words.what_to_do)
+            assert one["plain_name"] == by_key(one["analyte"]).plain_name
