@@ -1,5 +1,5 @@
-"""Pages of the staff site: results and trends, the intake queue, and senders' settings."""
+"""Pages of the staff site: results, trends, the intake queue, matching, senders' settings."""
 
-from labs.admin import intake, results, settings
+from labs.admin import intake, matching, results, settings
 
-__all__ = ["intake", "results", "settings"]
+__all__ = ["intake", "matching", "results", "settings"]

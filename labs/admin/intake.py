@@ -19,6 +19,7 @@ from core.errors import DomainError
 from labs.hl7.charset import decode
 from labs.models import Filing, InboundMessage, IntakeItem
 from labs.services.intake import reprocess
+from labs.services.matching import DECIDABLE
 from labs.services.settling import clear_item
 from patients.admin_base import StaffModelAdmin
 
@@ -69,7 +70,8 @@ class IntakeItemAdmin(StaffModelAdmin):
     ordering = ("raised_at", "id")
     actions_submit_line = ("settle", "process_again")
     fields = (
-        *("reason", "words", "action", "code", "laboratory", "the_message", "obr_position"),
+        *("reason", "words", "action", "whose", "code", "laboratory", "the_message"),
+        "obr_position",
         *("obx_index", "segment_text", "raised_at", "cleared_at", "cleared_by", "clearance"),
         "note",
     )
@@ -132,6 +134,13 @@ class IntakeItemAdmin(StaffModelAdmin):
     def the_message(self, item: IntakeItem) -> str:
         address = reverse("admin:labs_inboundmessage_change", args=[item.message_id])
         return format_html('<a href="{}">open</a>', address)
+
+    @display(description="whose results")
+    def whose(self, item: IntakeItem) -> str:
+        if item.reason not in DECIDABLE or item.cleared_at is not None:
+            return "-"
+        address = reverse("admin:labs_matchdecision_propose", args=[item.pk])
+        return format_html('<a href="{}">compare with the patient index and decide</a>', address)
 
     @display(description="segment")
     def segment_text(self, item: IntakeItem) -> str:
