@@ -19,7 +19,8 @@ class Trouble:
 _MAP_AND_REPROCESS: Final = "Add the code to the laboratory's code map, then process again."
 _ALIAS_AND_REPROCESS: Final = "Add the spelling to the laboratory's units, then process again."
 _ASK_LAB: Final = "Ask the laboratory to send it again with what is missing."
-_SETTLE: Final = "Compare with the patient index, then record a decision by two people."
+_SETTLE: Final = "Compare with the patient index and propose a decision; a second person confirms."
+_MEANING: Final = "Add the flag to the laboratory's flag meanings, then process again."
 _COMPARE: Final = "Compare with the stored message and ask the laboratory if needed."
 
 TROUBLES: Final[dict[str, Trouble]] = {
@@ -36,7 +37,8 @@ TROUBLES: Final[dict[str, Trouble]] = {
         "Allow the authority for this laboratory, then process again.",
     ),
     "unknown-patient": Trouble(
-        "No active patient has this number.", "Register the patient, then process again."
+        "No active patient has this number.",
+        "Register the patient and process again, or propose a decision that two people make.",
     ),
     "name-differs": Trouble("The number is known, but the family name differs.", _SETTLE),
     "birth-date-differs": Trouble("The number is known, but the birth date differs.", _SETTLE),
@@ -76,13 +78,35 @@ TROUBLES: Final[dict[str, Trouble]] = {
     "preliminary-after-final": Trouble(
         "An unfinished result came after the final one; the final one stays.", _COMPARE
     ),
+    # The result is filed; only its judgement is in doubt.
+    "flag-unknown": Trouble("The laboratory's flag is not in the HL7 table.", _MEANING),
+    "flag-microbiology": Trouble("The flag belongs to microbiology, not to this test.", _COMPARE),
+    "flags-contradict": Trouble("The laboratory's flags contradict each other.", _COMPARE),
+    "discrepancy": Trouble("The laboratory's flag and its own range disagree.", _COMPARE),
+    "unit-missing": Trouble("The number has no unit.", _ASK_LAB),
+    "unit-unknown": Trouble("The unit of the number is not known.", _ALIAS_AND_REPROCESS),
+    "unit-mismatch": Trouble("The unit does not fit this test or its range.", _COMPARE),
+    "unit-suspect": Trouble("The size of the number looks like another unit.", _COMPARE),
+    "unit-ask": Trouble("The size of the number is unusual for its unit.", _COMPARE),
+    "implausible": Trouble("The number is beyond what can be measured in a person.", _COMPARE),
+    "range-unreadable": Trouble("The reference range cannot be read.", _ASK_LAB),
+    "configured-range-unit": Trouble(
+        "The unit does not fit the range that was configured.",
+        "Put the configured range right, then process again.",
+    ),
+    "off-scale-unconfigured": Trouble(
+        "The laboratory flags with < or >; nobody has settled what it means by that.",
+        "Ask the laboratory, set its off-scale meaning, then process again.",
+    ),
+    "lab-invalid": Trouble("The laboratory marks its own result as not valid.", _COMPARE),
+    "lab-hold": Trouble("The laboratory holds this result back.", _ASK_LAB),
 }
 _OTHER: Final = Trouble("The result could not be judged with certainty.", _COMPARE)
 _TIME: Final = Trouble("A time in the message cannot be used.", _COMPARE)
 
 
 def trouble_of(reason: str) -> Trouble:
-    """Return the words for `reason`; clinical review codes share one sentence."""
+    """Return the words for `reason`; faults of a time share one sentence."""
     if reason.startswith("time-"):
         return _TIME
     return TROUBLES.get(reason, _OTHER)
