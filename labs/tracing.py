@@ -14,10 +14,10 @@ from zoneinfo import ZoneInfo
 from accounts.models import Membership
 from core.areas import Area
 from core.db import identity, system
-from labs.hl7.facts import ObservationLine, OruMessage, PatientGroup, Report
-from labs.hl7.message import MessageError, parse
-from labs.hl7.oru import read_oru
+from labs.hl7.facts import ObservationLine, PatientGroup, Report
+from labs.hl7.message import MessageError
 from labs.models import Filing, InboundMessage, IntakeItem, Observation
+from labs.readings import read
 from patients.viewer import Viewer
 
 Receipt = InboundMessage.Receipt
@@ -162,14 +162,9 @@ def _content(message: InboundMessage) -> tuple[PatientGroup, ...]:
     if message.receipt == Receipt.REFUSED or message.laboratory is None:
         return ()
     try:
-        read: OruMessage = read_oru(
-            parse(bytes(message.raw)),
-            zone=ZoneInfo(message.laboratory.zone),
-            now=message.received_at,
-        )
+        return read(message, zone=ZoneInfo(message.laboratory.zone)).groups
     except MessageError:
         return ()
-    return read.groups
 
 
 def _line(

@@ -23,6 +23,7 @@ api_v1 = [
 
 urlpatterns = [
     path("api/v1/", include(api_v1)),
+    path("fhir/", include("labs.api.fhir_urls")),
     path("", home, name="home"),
     path("healthz", alive),
     path("readyz", ready),

@@ -43,7 +43,11 @@ class PatientIdentity:
 
 @dataclass(frozen=True, slots=True)
 class ObservationLine:
-    """One OBX. `values` are its repetitions as sent; `texts` and `components` are unescaped."""
+    """One OBX. `values` are its repetitions as sent; `texts` and `components` are unescaped.
+
+    `plain_decimals`: numbers came with a decimal point by the rules of the format, whatever
+    the sender's own habit is.
+    """
 
     obx_index: int
     set_id: str
@@ -65,6 +69,7 @@ class ObservationLine:
     notes: tuple[str, ...]
     faults: tuple[str, ...]
     raw_segment: str
+    plain_decimals: bool = False
 
     @property
     def unit_text(self) -> str:

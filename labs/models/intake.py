@@ -17,7 +17,8 @@ class InboundMessage(BaseModel):
     for production), refused (AE or AR), duplicate (the same message again) or set-aside (the
     control id of another message). What filing made of an accepted one stands in `filings`.
     `size` and `sha256` speak of all bytes received, `raw` holds at most the limit of the door.
-    `control_key` (a hash of MSH-3, MSH-4 and MSH-10) and `body_hash` find replays.
+    `control_key` (a hash of MSH-3, MSH-4 and MSH-10, or of what names a FHIR body) and
+    `body_hash` find replays.
     """
 
     append_only = True
@@ -26,6 +27,7 @@ class InboundMessage(BaseModel):
         MLLP = "mllp", "MLLP"
         HTTPS = "https", "HTTPS"
         FILE = "file", "file"
+        FHIR = "fhir", "FHIR"
 
     class Ack(models.TextChoices):
         ACCEPTED = "AA"

@@ -12,10 +12,9 @@ from clinical.states import RULE_VERSION
 from core import audit
 from core.areas import Area
 from core.models import AuditEvent
-from labs.hl7.message import parse
-from labs.hl7.oru import ObservationLine, OruMessage, PatientGroup, Report, read_oru
-from labs.hl7.version import PARSER_VERSION
+from labs.hl7.oru import ObservationLine, OruMessage, PatientGroup, Report
 from labs.models import Filing, InboundMessage, Observation
+from labs.readings import format_of, read
 from labs.services import alarms
 from labs.services.announcing import announce
 from labs.services.derived import refresh_corrected_calcium
@@ -115,8 +114,7 @@ def open_pass(message: InboundMessage, *, actor: User | None, now: datetime) -> 
     """Read a stored message under its laboratory's present settings."""
     assert message.laboratory is not None
     settings = load_settings(message.laboratory)
-    oru = read_oru(parse(bytes(message.raw)), zone=settings.zone, now=message.received_at)
-    return FilingPass(message, settings, oru, actor, now)
+    return FilingPass(message, settings, read(message, zone=settings.zone), actor, now)
 
 
 def file_message(message: InboundMessage, *, actor: User | None, now: datetime) -> FilingPass:
@@ -152,7 +150,7 @@ def _record(work: FilingPass) -> None:
         reasons=list(dict.fromkeys(work.reasons)),
         lines_filed=filed,
         lines_queued=queued,
-        parser_version=PARSER_VERSION,
+        parser_version=format_of(work.message.door).version,
         rule_version=RULE_VERSION,
         filed_by=work.actor,
         filed_at=work.now,

@@ -21,10 +21,10 @@ from core.areas import Area
 from core.db import identity, system
 from core.errors import DomainError, NotFound
 from core.models import AuditEvent
-from labs.hl7.answers import AckCode, Intake, body_hash, build_ack, classify
+from labs.hl7.answers import Intake, body_hash
 from labs.hl7.message import split_messages
-from labs.hl7.version import PARSER_VERSION
 from labs.models import Filing, InboundMessage, IntakeItem, SendingLaboratory, UnfiledMessage
+from labs.readings import format_of
 from labs.services.filing import FilingPass, LineOutcome, file_message
 from labs.services.judging import digest
 from labs.services.queueing import Doubt, queue
@@ -66,7 +66,7 @@ class Answer:
     """What the sender hears and what became of the message.
 
     `disposition`: stored, queued, duplicate, test-area, refused, or received when filing did
-    not succeed yet and will be tried again.
+    not succeed yet and will be tried again. `ack` is an HL7 ACK; empty for a FHIR body.
     """
 
     message_id: UUID
@@ -107,10 +107,12 @@ def receive(
 ) -> Answer:
     """Keep one message, decide on its answer, commit, file it, and return both.
 
-    `raw` is one message (see `split_messages`), at most `INTAKE_MAX_BYTES` long. Never raises
-    on content. Raises: DatabaseError when nothing could be kept; then nothing may be answered.
+    `raw` is one message (see `messages_in`) or one FHIR body, at most `INTAKE_MAX_BYTES` long.
+    Never raises on content. Raises: DatabaseError when nothing could be kept; then nothing may
+    be answered.
     """
-    intake = classify(raw)
+    content = format_of(origin.door)
+    intake = content.classify(raw)
     with identity(system("lab-intake"), durable=True):
         laboratory = authorised_laboratory(origin, intake.header)
         message = _keep(raw, intake, laboratory, origin=origin, now=now, overflow=overflow)
@@ -122,9 +124,9 @@ def receive(
         message_id=message.id,
         sender=laboratory.key if laboratory else "",
         control_id=message.control_id,
-        ack=build_ack(
+        ack=content.acknowledge(
             raw,
-            code=cast(AckCode, message.ack_code),
+            code=message.ack_code,
             reasons=tuple(message.reasons),
             control_id=message.id.hex[-20:].upper(),
             now=now,
@@ -165,7 +167,7 @@ def _keep(
         ack_code=intake.ack,
         receipt=Receipt.REFUSED,
         reasons=list(intake.reasons),
-        parser_version=PARSER_VERSION,
+        parser_version=format_of(origin.door).version,
     )
     if overflow is not None:
         message.ack_code, message.reasons = "AE", [overflow.reason]

@@ -91,7 +91,7 @@ def judge_line(
     `earlier_dimensions`: unit families of earlier results by analyte. `person` None (nobody
     matched): configured ranges stay out. Never raises on content.
     """
-    comma = settings.laboratory.decimal_comma
+    comma = settings.laboratory.decimal_comma and not line.plain_decimals
     loinc = settings.loinc_of(line)
     analyte = by_loinc(loinc) if loinc else None
     key = analyte.key if analyte else None

@@ -8,10 +8,10 @@ from uuid import UUID
 
 from clinical.result_status import Handling
 from clinical.values import ValueKind
-from labs.hl7.message import parse
-from labs.hl7.oru import ObservationLine, Report, read_oru
+from labs.hl7.oru import ObservationLine, Report
 from labs.hl7.timestamps import Timestamp
 from labs.models import InboundMessage, Observation
+from labs.readings import read
 from labs.services.judging import JudgedLine, content_hash, digest, identity_base
 from labs.services.senders import SenderSettings
 from labs.services.versions import WITHDRAWN, Standing, VersionFacts, standing
@@ -174,7 +174,7 @@ def _stored_line(
     row: Observation, settings: SenderSettings
 ) -> tuple[ObservationLine, Report] | None:
     message = InboundMessage.objects.get(observations=row)
-    oru = read_oru(parse(bytes(message.raw)), zone=settings.zone, now=message.received_at)
+    oru = read(message, zone=settings.zone)
     return next(
         (
             (line, report)

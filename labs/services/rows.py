@@ -8,8 +8,8 @@ from clinical.analytes import by_key
 from clinical.reference_ranges import RangeProblem, ReferenceRange
 from clinical.states import PortalState
 from clinical.verdict import Verdict
-from labs.hl7.version import PARSER_VERSION
 from labs.models import DiagnosticReport, InboundMessage, Observation
+from labs.readings import format_of
 from labs.services.judging import JudgedLine
 from labs.services.release import NOT_RELEASED, Release
 
@@ -75,7 +75,7 @@ def observation_row(
         lab_comment=judged.comment,
         message=message,
         obx_index=line.obx_index,
-        parser_version=PARSER_VERSION,
+        parser_version=format_of(message.door).version,
         filed_by_id=filed_by_id,
         filed_at=now,
         visible_from=release.visible_from,

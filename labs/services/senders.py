@@ -24,7 +24,7 @@ Door = InboundMessage.Door
 class Origin:
     """Which door a message came through, and how its sender proved itself there.
 
-    MLLP: the address of the peer. HTTPS: the OAuth client. File: the key that the operator
+    MLLP: the address of the peer. HTTPS and FHIR: the OAuth client. File: the key that the operator
     named, empty = go by MSH-3 and MSH-4.
     """
 
@@ -38,8 +38,11 @@ def authorised_laboratory(origin: Origin, header: Header) -> SendingLaboratory |
     """Return the laboratory that may send this message through this door, None when nobody may.
 
     A name that a laboratory registered can be used by that laboratory only. Other names are
-    taken from an interface engine (`is_gateway`) that proves itself.
+    taken from an interface engine (`is_gateway`) that proves itself. A FHIR body names no
+    sender: the client alone says who it is.
     """
+    if origin.door == Door.FHIR:
+        return laboratory_of_client(origin.client_id)
     name = SenderName.objects.select_related("laboratory").filter(
         application=header.sending_application, facility=header.sending_facility
     )
