@@ -21,7 +21,7 @@ FHIR_TYPE: Final = "application/fhir+json"
 _ENTRY: Final = re.compile(r"Bundle\.entry\[(\d+)\]")
 # Reasons that speak of the body alone. What we know of patients and of earlier results is not
 # told: a sender could ask in this way who is treated here.
-_TOLD: Final = frozenset(
+TOLD: Final = frozenset(
     {
         "reference-unresolved",
         "report-withdrawn",
@@ -130,7 +130,7 @@ def _of_the_whole(answer: Answer) -> list[Issue]:
 def _of_line(line: LineOutcome) -> list[Issue]:
     if line.fate != "queued":
         return []
-    told = line.reason in _TOLD
+    told = line.reason in TOLD
     code = line.reason if told else "waits-for-review"
     words = trouble_of(line.reason).words if told else "Kept; a person will place it."
     return [Issue("warning", "incomplete", code, words, line.judged.line.set_id)]

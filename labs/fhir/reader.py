@@ -135,7 +135,8 @@ def read_fhir(raw: bytes, *, zone: ZoneInfo, now: datetime | None = None) -> Oru
     groups = reader.groups()
     identifier, version = identity_of(body.root)
     return OruMessage(
-        control_id=" ".join(filter(None, (identifier.value, version))),
+        # Without an identifier the body itself is the key, as for a message without MSH-10.
+        control_id=f"{identifier.value} {version}".strip() if identifier.value else "",
         sending_application=identifier.authority or "FHIR",
         sending_facility="",
         receiving_application="",

@@ -64,6 +64,17 @@ TROUBLES: Final[dict[str, Trouble]] = {
         "The result refers to an earlier one that never came.",
         "Ask the laboratory to send the result itself.",
     ),
+    "reference-unresolved": Trouble(
+        "The report refers to a result that was not sent with it.", _ASK_LAB
+    ),
+    "report-without-results": Trouble("The report brings no results.", _ASK_LAB),
+    "report-withdrawn": Trouble(
+        "The report is withdrawn, and it does not say which results it held.", _COMPARE
+    ),
+    "modifier-extension": Trouble(
+        "The sender adds something that changes the meaning and is not known here.", _ASK_LAB
+    ),
+    "value-unreadable": Trouble("The value is of a kind that cannot be read.", _ASK_LAB),
     "repeated-result": Trouble(
         "Several results of one order have this code; it is not clear which one is meant.",
         _COMPARE,

@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 
 from core.db import identity, system
 from core.models import AuditEvent
+from labs.api.fhir import TOLD
 from labs.models import Filing, InboundMessage, IntakeItem, Observation, SendingLaboratory
 from labs.services.intake import reprocess
+from labs.services.queueing import TROUBLES
 from tests.cast import Cast
 from tests.labs.fhir_bodies import (
     ANNA,
@@ -193,6 +195,29 @@ def test_two_bodies_without_identifiers_are_two_messages(client: Client, bearer:
     post(client, annas(observation()), bearer)
     post(client, annas(observation(35)), bearer)
     assert [message.receipt for message in kept()] == ["accepted", "accepted"]
+
+
+def test_two_results_without_identifiers_are_not_taken_for_one(client: Client, bearer: str) -> None:
+    for value in (31, 35):
+        held = observation(value, subject={"reference": "#p"}, contained=[patient(id="p")])
+        assert post(client, held, bearer, f"{BASE}Observation").status_code == 201
+    assert [message.receipt for message in kept()] == ["accepted", "accepted"]
+
+
+def test_a_corrected_report_keeps_its_identifier_and_is_a_new_message(
+    client: Client, bearer: str
+) -> None:
+    for value, status in ((31, "final"), (35, "corrected")):
+        held = [patient(id="p"), observation(value, id="o", status=status, subject=None)]
+        body = report("#o", status=status, subject={"reference": "#p"}, contained=held)
+        assert outcome(post(client, body, bearer), 201) == [("information", "stored")]
+    with identity(system("lab-intake")):
+        assert Observation.objects.current().get().value_text == "35"
+
+
+@pytest.mark.parametrize("reason", sorted(TOLD))
+def test_what_the_sender_is_told_has_words_of_its_own(reason: str) -> None:
+    assert reason in TROUBLES
 
 
 def test_what_is_queued_is_said_and_names_nothing_that_was_sent(
