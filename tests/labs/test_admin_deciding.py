@@ -90,6 +90,10 @@ def test_the_row_leads_to_the_comparison_and_the_look_is_recorded(
     assert "TESTFRAU" in shown
     assert "Testmann" in shown
     assert "900001 (MAINLAB)" in shown
+    assert f'form="propose" value="{cast.anna.pk}"' in shown
+    assert re.search(r'<button type="submit"[^>]* name="propose" value="1"', shown)
+    assert re.search(r'<button type="submit"[^>]* name="search" value="1"', shown)
+    assert 'type="date"' in shown
     marks = re.findall(r">\s*(agrees|differs)\s*<", shown)
     assert marks == ["differs", "agrees", "agrees"]
     for kept_back in ("Probe", "anna@example.org", "Berlin"):
