@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.db import IntegrityError, transaction
 from django.db.utils import DatabaseError
+from django.test import Client
 
 from accounts.models import Membership, User
 from accounts.roles import Role
@@ -19,7 +20,9 @@ from labs.services import deciding
 from patients.models import Enrolment, Patient, PatientIdentifier
 from patients.viewer import staff_viewer
 from tests.cast import START, Cast, staff
+from tests.labs.fhir_bodies import ANNA, bundle, observation, patient, raw
 from tests.labs.messages import Obr, Obx, laboratory, oru, send
+from tests.labs.test_https_door import token
 from worklist.models import Evidence, WorkItem
 
 pytestmark = pytest.mark.django_db
@@ -473,3 +476,17 @@ def test_one_message_with_another_patient_in_doubt_keeps_that_doubt(
     confirm(propose(cast, item, now), second, now)
     assert filed() == {"31": cast.anna.id}
     assert open_reasons() == ["unknown-patient"]
+
+
+def test_it_holds_whatever_the_format_of_the_message(
+    cast: Cast, second: User, client: Client, now: datetime
+) -> None:
+    laboratory(cast.clinic, client_id="lis")
+    body = raw(bundle((ANNA, patient(family="Testfrau")), observation(44)))
+    headers = {"Authorization": f"Bearer {token('lis')}"}
+    client.post("/fhir/R4/", body, content_type="application/fhir+json", headers=headers)
+    doubt(now)
+    with identity(system("lab-intake")):
+        item = IntakeItem.objects.get(message__door="fhir")
+    assert confirm(propose(cast, item, now), second, now) == 2
+    assert filed() == {"31": cast.anna.id, "44": cast.anna.id}
