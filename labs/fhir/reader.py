@@ -276,6 +276,8 @@ class _Reader:
             by_patient[own.pid] = lines
         unknown = node.type == "DiagnosticReport" and not status and not withdrawn
         order = self._order(node, first or node)
+        # Once: a report may hold results of many people.
+        as_sent = node.as_sent()
         for pid, of_patient in by_patient.items():
             self.reports_read += 1
             made = Report(
@@ -293,7 +295,7 @@ class _Reader:
                 notes=tuple(filter(None, (node.text("conclusion"),))),
                 observations=tuple(of_patient),
                 faults=("report-status-unknown",) if unknown else (),
-                raw_segment=node.as_sent(),
+                raw_segment=as_sent,
             )
             self.by_patient.setdefault(pid, []).append(made)
         return used
