@@ -401,9 +401,7 @@ def _alarm(work: FilingPass, filed: list[Observation], wrong_patient: list[Obser
     laboratory = work.settings.laboratory
     alarms.raise_for_results(filed, laboratory=laboratory, now=work.now)
     alarms.raise_for_hys_law(filed, laboratory=laboratory, now=work.now)
-    alarms.raise_wrong_patient(
-        [row for row in wrong_patient if not withheld(row)], laboratory=laboratory, now=work.now
-    )
+    alarms.raise_wrong_patient(wrong_patient, laboratory=laboratory, now=work.now)
 
 
 def preview(message: InboundMessage, *, now: datetime) -> list[LineOutcome]:

@@ -90,6 +90,19 @@ def test_nobody_saw_it_and_the_incident_is_there_all_the_same(cast: Cast, now: d
     )
 
 
+def test_a_result_that_waits_for_release_is_an_incident_too(cast: Cast, now: datetime) -> None:
+    """Staff read what is not released yet, and it lay in the wrong record all the same."""
+    send(oru(Obr([Obx("31")])), now)
+    with identity(system("lab-intake")):
+        Observation.objects.update(visible_from=None, release_basis="")
+        result = Observation.objects.get()
+    client = Client()
+    client.force_login(cast.clinician)
+    client.get(reverse("admin:labs_observation_change", args=[result.pk]))
+    withdraw(now)
+    assert viewers() == {(cast.clinician.pk, "opened it (staff)")}
+
+
 def test_who_saw_another_result_is_not_listed(cast: Cast, now: datetime) -> None:
     send(oru(Obr([Obx("99", code="1920-8", name="AST")], filler="FL2")), now)
     look(cast.anna_user, "me", "list")
