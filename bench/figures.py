@@ -152,8 +152,8 @@ def to_markdown(results: dict[str, Any]) -> str:
             "run, under gunicorn (gthread, as many workers and threads), which is how the bars "
             "were set. x Y is the median of the rounds, each slice held against the hellos just "
             "before and after it, for the machine's speed drifts. Plain: one SQL statement builds "
-            "the same rows and a bare WSGI application returns them, with no sign-in, no row security and no audit; time is compared at one "
-            "client.",
+            "the same rows and a bare WSGI application returns them, with no sign-in, no row "
+            "security and no audit; time is compared at one client.",
             "",
         ]
     )
