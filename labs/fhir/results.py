@@ -65,7 +65,8 @@ def value_of(node: Node) -> Value:
         raise node.invalid("value-and-reason")
     if reason is not None:
         code = next((code for code, _, _ in codings(reason)), "") or reason.text("text")
-        return _said("ST", code)
+        # As a coded value: a code that consists of digits is not a measurement.
+        return _said("CWE", code)
     return _value(node, names[0]) if names else Value()
 
 
@@ -149,7 +150,7 @@ def _one_range(entry: Node, unit: CodedElement) -> str:
         text = _bounds(low, high, unit)
     kind = entry.child("type")
     usual = kind is None or any(code == "normal" for code, _, _ in codings(kind))
-    if not usual or entry.has("appliesTo") or entry.has("age"):
+    if not usual or modified(entry) or entry.has("appliesTo") or entry.has("age"):
         return f"only for some: {text}"
     return text
 

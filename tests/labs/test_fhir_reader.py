@@ -138,6 +138,26 @@ def test_a_reason_for_no_value_is_no_result() -> None:
     assert parse_value(found.value_type, found.components[0]).no_result is not None
 
 
+@pytest.mark.parametrize("said", ["12", "385432009", "<40", "7-35"])
+@pytest.mark.parametrize("where", ["code", "text"])
+def test_a_reason_for_no_value_is_never_a_number(said: str, where: str) -> None:
+    """Code systems have numeric codes (SNOMED CT 385432009 says "not applicable")."""
+    reason = concept(said, "http://snomed.info/sct") if where == "code" else {"text": said}
+    found = line(valueQuantity=None, dataAbsentReason=reason)
+    value = parse_value(found.value_type, found.components[0])
+    assert (value.kind, value.interval) == (ValueKind.NON_NUMERIC, None)
+    assert value.raw == said
+
+
+def test_a_range_that_must_not_be_read_without_its_extension_is_no_range() -> None:
+    usual = {"low": quantity(10), "high": quantity(40)}
+    extension = [{"url": "http://example.org/not-a-range", "valueBoolean": True}]
+    found = line(referenceRange=[{**usual, "modifierExtension": extension}])
+    assert isinstance(parse_reference_range(found.range_text), RangeProblem)
+    read = parse_reference_range(line(referenceRange=[usual]).range_text)
+    assert isinstance(read, ReferenceRange)
+
+
 def test_a_quantity_without_a_number_is_absent() -> None:
     assert line(valueQuantity={"unit": "U/L"}).components == ()
 
