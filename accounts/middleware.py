@@ -1,4 +1,4 @@
-"""Middleware for pages with cookies, passed by under /api/.
+"""Middleware for pages with cookies, passed by under /api/ and /fhir/.
 
 The API knows bearer tokens only: no session is looked for, no cookie is read and none is set
 there. Each class is the maintained one with one early way out. An answer of the API loads nothing
@@ -13,7 +13,7 @@ from django.contrib.messages.middleware import MessageMiddleware
 from django.contrib.sessions.middleware import SessionMiddleware
 from django.http import HttpRequest
 
-_API = "/api/"
+_API = ("/api/", "/fhir/")
 API_POLICY = (
     "default-src 'none'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; "
     "form-action 'none'"

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 from unfold.decorators import action, display
@@ -16,6 +16,7 @@ from accounts.admin_base import RoleTabularInline
 from core.areas import Area
 from core.clock import utc_now
 from core.errors import DomainError
+from labs.admin.steps import StepsAdmin
 from labs.hl7.charset import decode
 from labs.models import Filing, InboundMessage, IntakeItem
 from labs.services.intake import reprocess
@@ -59,11 +60,11 @@ class OpenFilter(admin.SimpleListFilter):
 
 
 @admin.register(IntakeItem)
-class IntakeItemAdmin(StaffModelAdmin):
+class IntakeItemAdmin(StepsAdmin):
     """The queue, oldest first. The buttons below the form settle a row."""
 
     area = Area.INTAKE
-    writable = True
+    told = "note"
     list_display = ("raised_at", "reason", "words", "code", "laboratory", "cleared_at")
     list_filter = (OpenFilter, "reason", "laboratory")
     list_select_related = ("laboratory",)
@@ -83,39 +84,8 @@ class IntakeItemAdmin(StaffModelAdmin):
             return items.defer("segment")
         return items
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return self.may_write(request) and (obj is None or obj.cleared_at is None)
-
-    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        return [name for name in self.fields if name != "note"]
-
-    def get_actions_submit_line(self, request: HttpRequest, object_id: Any) -> list[Any]:
-        item = self.get_object(request, str(object_id))
-        if item is None or not self.has_change_permission(request, item):
-            return []
-        return super().get_actions_submit_line(request, object_id)
-
-    def changeform_view(
-        self,
-        request: HttpRequest,
-        object_id: str | None = None,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> HttpResponse:
-        # A row is settled or processed again; there is nothing in between to save.
-        only_steps = {"show_save": False, "show_save_and_continue": False}
-        return super().changeform_view(
-            request, object_id, form_url, {**(extra_context or {}), **only_steps}
-        )
-
-    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
-        """Take the step whose button was pressed; the note goes with it."""
-        for step in self.get_actions_submit_line(request, obj.pk):
-            if step.action_name in request.POST:
-                step.method(request, obj)
+    def is_open(self, obj: IntakeItem) -> bool:
+        return obj.cleared_at is None
 
     @action(description="Settled")
     def settle(self, request: HttpRequest, item: IntakeItem) -> None:

@@ -21,6 +21,7 @@ from core.clock import utc_now
 from core.db import identity, system
 from core.errors import DomainError, NotFound
 from core.models import AuditEvent
+from labs.admin.steps import StepsAdmin
 from labs.models import IntakeItem, MatchDecision
 from labs.services.candidates import (
     Candidate,
@@ -39,7 +40,6 @@ from labs.services.deciding import (
     revoke_match,
 )
 from labs.services.matching import Claim, claim_of, read_particulars
-from patients.admin_base import StaffModelAdmin
 from patients.names import normalised_family_name
 
 WAITS, REMEMBERED, REVOKED = "waits for a second person", "remembered", "revoked"
@@ -113,11 +113,11 @@ def record_candidates(candidates: list[Candidate], *, operation: str, now: datet
 
 
 @admin.register(MatchDecision)
-class MatchDecisionAdmin(StaffModelAdmin):
-    """Decisions, those that wait for a second person first."""
+class MatchDecisionAdmin(StepsAdmin):
+    """Decisions, those that wait for a second person first. They are proposed from the queue."""
 
     area = Area.INTAKE
-    writable = True
+    told = "revocation_reason"
     list_display = ("standing", "laboratory", "patient", "decided_by", "decided_at", "confirmed_at")
     list_filter = (
         ("confirmed_at", admin.EmptyFieldListFilter),
@@ -137,22 +137,14 @@ class MatchDecisionAdmin(StaffModelAdmin):
         waiting = When(confirmed_at__isnull=True, revoked_at__isnull=True, then=Value(0))
         return (Case(waiting, default=Value(1)), "-decided_at", "-id")
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        # Proposed from the queue, beside what the message says.
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return self.may_write(request) and (obj is None or obj.revoked_at is None)
-
-    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        return [name for name in self.fields if name != "revocation_reason"]
+    def is_open(self, obj: MatchDecision) -> bool:
+        return obj.revoked_at is None
 
     def get_actions_submit_line(self, request: HttpRequest, object_id: Any) -> list[Any]:
-        decision = self.get_object(request, str(object_id))
-        if decision is None or not self.has_change_permission(request, decision):
-            return []
         steps = super().get_actions_submit_line(request, object_id)
-        if decision.confirmed_at is None and decision.decided_by_id != request.user.pk:
+        decision = self.get_object(request, str(object_id))
+        waits = decision is not None and decision.confirmed_at is None
+        if waits and decision.decided_by_id != request.user.pk:
             return steps
         return [step for step in steps if not step.action_name.endswith("_confirm")]
 
@@ -163,8 +155,7 @@ class MatchDecisionAdmin(StaffModelAdmin):
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
-        # A decision is confirmed or revoked; there is nothing in between to save.
-        context = {"show_save": False, "show_save_and_continue": False, **(extra_context or {})}
+        context = dict(extra_context or {})
         decision = None if object_id is None else self.get_object(request, object_id)
         if decision is not None and request.method == "GET" and self.may_read(request):
             context |= self._beside(request, decision)
@@ -175,12 +166,6 @@ class MatchDecisionAdmin(StaffModelAdmin):
         found = candidate_of(decision.patient_id, request.user, now=now)  # type: ignore[arg-type]
         record_candidates(found, operation="admin.matchdecision.patient", now=now)
         return {"candidates": rows_of(found, claim_decided(decision)), "choose": False}
-
-    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
-        """Take the step whose button was pressed."""
-        for step in self.get_actions_submit_line(request, obj.pk):
-            if step.action_name in request.POST:
-                step.method(request, obj)
 
     @action(description="Confirm as the second person")
     def confirm(self, request: HttpRequest, decision: MatchDecision) -> None:

@@ -101,7 +101,9 @@ def test_an_account_without_a_password_gets_one_by_mail(now: datetime) -> None:
     assert b"Sign out" in signed_in.get("/").content
 
 
-@pytest.mark.parametrize("path", ["/api/v1/patients/me/results", "/api/v1/no-such-thing"])
+@pytest.mark.parametrize(
+    "path", ["/api/v1/patients/me/results", "/api/v1/no-such-thing", "/fhir/R4"]
+)
 def test_an_answer_of_the_api_may_load_nothing(path: str) -> None:
     policy = Client().get(path).headers["Content-Security-Policy"]
     for directive in ("default-src", "object-src", "base-uri", "frame-ancestors"):

@@ -15,13 +15,12 @@ from core.db import identity, system
 from core.models import AuditEvent
 from labs.models import IntakeItem, MatchDecision, Observation, SendingLaboratory
 from tests.cast import Cast, staff
+from tests.labs.deciding import MARRIED, WHY
 from tests.labs.messages import Obr, Obx, laboratory, oru, send
 from worklist.models import WorkItem
 
 pytestmark = pytest.mark.django_db
 
-MARRIED = "PID|1||900001^^^MAINLAB^MR||TESTFRAU^ANNA||19700101|F"
-WHY = "Her married name, said on the telephone."
 CONFIRM, REVOKE = "labs_matchdecision_confirm", "labs_matchdecision_revoke"
 
 

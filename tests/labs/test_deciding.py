@@ -20,15 +20,13 @@ from labs.services import deciding
 from patients.models import Enrolment, Patient, PatientIdentifier
 from patients.viewer import staff_viewer
 from tests.cast import START, Cast, staff
+from tests.labs.deciding import MARRIED, WHY
 from tests.labs.fhir_bodies import ANNA, bundle, observation, patient, raw
 from tests.labs.messages import Obr, Obx, laboratory, oru, send
 from tests.labs.test_https_door import token
 from worklist.models import Evidence, WorkItem
 
 pytestmark = pytest.mark.django_db
-
-MARRIED = "PID|1||900001^^^MAINLAB^MR||TESTFRAU^ANNA||19700101|F"
-WHY = "Her married name, said on the telephone."
 
 
 @pytest.fixture

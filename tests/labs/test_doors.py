@@ -1,8 +1,8 @@
 """The doors over real sockets: frames, garbage, crashes, several senders at once."""
 
-import threading
 from collections.abc import Iterator
 from datetime import datetime
+from functools import partial
 
 import pytest
 from django.db import OperationalError, connections
@@ -15,6 +15,7 @@ from labs.services.intake import receive
 from tests.cast import Cast
 from tests.labs.listening import Client, ack_code, listening
 from tests.labs.messages import FROM_LAB, Obr, Obx, laboratory, oru
+from tests.together import together
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "owner"])
 LINE = Obr([Obx("31")])
@@ -194,26 +195,13 @@ def test_a_crash_in_the_middle_of_filing_leaves_nothing_half_filed(
     assert count_results() == 1
 
 
-def in_threads(work: list[bytes], now: datetime) -> list[str]:
-    """Receive every message at once, each on a connection of its own."""
-    barrier, found, errors = threading.Barrier(len(work)), [], []
+def at_once(work: list[bytes], now: datetime) -> list[str]:
+    """Receive every message at once; return what became of each."""
+    return together([partial(_received, raw, now) for raw in work])
 
-    def one(raw: bytes) -> None:
-        try:
-            barrier.wait(10)
-            found.append(receive(raw, origin=FROM_LAB, now=now).disposition)
-        except Exception as error:
-            errors.append(error)
-        finally:
-            connections["default"].close()
 
-    threads = [threading.Thread(target=one, args=(raw,)) for raw in work]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(30)
-    assert errors == []
-    return sorted(found)
+def _received(raw: bytes, now: datetime) -> str:
+    return receive(raw, origin=FROM_LAB, now=now).disposition
 
 
 def test_the_same_message_twice_at_once_is_filed_once(
@@ -221,7 +209,7 @@ def test_the_same_message_twice_at_once_is_filed_once(
 ) -> None:
     for number in range(5):
         raw = oru(Obr([Obx("31")], filler=f"FL{number}"))
-        assert in_threads([raw] * 4, now) == ["duplicate", "duplicate", "duplicate", "stored"]
+        assert at_once([raw] * 4, now) == ["duplicate", "duplicate", "duplicate", "stored"]
     assert count_results() == 5
 
 
@@ -231,7 +219,7 @@ def test_versions_of_one_result_at_once_leave_one_that_counts(
     raws = [
         oru(Obr([Obx(str(n), status="C")], resulted=f"2026112010{n:02d}00+0100")) for n in range(4)
     ]
-    assert in_threads(raws, now) == ["stored"] * 4
+    assert at_once(raws, now) == ["stored"] * 4
     with identity(system("lab-intake")):
         assert Observation.objects.get(superseded_at__isnull=True).value_text == "3"
         assert Observation.objects.count() == 4
