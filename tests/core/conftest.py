@@ -5,7 +5,6 @@ import logging
 from collections.abc import Callable, Iterator
 
 import pytest
-import structlog
 
 from portal.settings.logging import configure
 
@@ -16,11 +15,8 @@ def logged() -> Iterator[Callable[[], str]]:
     made = configure(json=True)["formatters"]["structured"]
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=made["foreign_pre_chain"], processors=made["processors"]
-        )
-    )
+    formatter = made.pop("()")
+    handler.setFormatter(formatter(**made))
     root = logging.getLogger()
     root.addHandler(handler)
     yield stream.getvalue

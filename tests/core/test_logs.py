@@ -1,5 +1,6 @@
 """Log lines hold listed keys, and never the text of an error."""
 
+import json
 import logging
 from collections.abc import Callable
 from typing import Any
@@ -53,6 +54,35 @@ def test_our_own_line_with_a_stray_value_loses_it(logged: Callable[[], str]) -> 
     shown = logged()
     assert "outcome" in shown
     assert CANARY not in shown
+
+
+def test_our_own_line_is_json_with_its_level_logger_and_time(logged: Callable[[], str]) -> None:
+    structlog.get_logger("ours").warning("filed", outcome="filed")
+    line = json.loads(logged())
+    assert line.pop("timestamp").endswith("Z")
+    assert line == {"event": "filed", "outcome": "filed", "level": "warning", "logger": "ours"}
+
+
+def test_our_own_error_line_loses_the_text_of_the_error(logged: Callable[[], str]) -> None:
+    try:
+        raise LookupError(f"no row with mrn={CANARY}")
+    except LookupError:
+        structlog.get_logger("ours").exception("it broke")
+    shown = logged()
+    assert json.loads(shown)["event"] == "it broke"
+    assert CANARY not in shown
+
+
+def test_a_library_that_logs_a_dict_is_still_shown_with_its_level(
+    logged: Callable[[], str],
+) -> None:
+    logging.getLogger("some.library").warning({"tries": 3})
+    line = json.loads(logged())
+    assert (line["level"], line["logger"], line["event"]) == (
+        "warning",
+        "some.library",
+        "{'tries': 3}",
+    )
 
 
 @pytest.mark.django_db

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from portal.settings.base import database
 from portal.settings.refusals import REQUIRED, problems
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -24,6 +25,17 @@ GOOD = {
 
 def test_a_good_environment_has_no_problems() -> None:
     assert problems(GOOD) == []
+
+
+@pytest.mark.parametrize(("asked", "threshold"), [(None, 0), ("on", 0), ("off", None)])
+def test_statements_are_prepared_unless_a_pooler_cannot_follow(
+    monkeypatch: pytest.MonkeyPatch, asked: str | None, threshold: int | None
+) -> None:
+    monkeypatch.delenv("DATABASE_PREPARES", raising=False)
+    if asked is not None:
+        monkeypatch.setenv("DATABASE_PREPARES", asked)
+    made = database(GOOD["DATABASE_URL"])
+    assert made["OPTIONS"].get("prepare_threshold") == threshold
 
 
 @pytest.mark.parametrize("name", REQUIRED)
