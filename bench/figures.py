@@ -150,9 +150,10 @@ def to_markdown(results: dict[str, Any]) -> str:
             "and the audit event are among them. CPU ms: processor time of all web workers for "
             "one request at 8 clients; Y is the same for a bare Django + DRF hello in the same "
             "run, under gunicorn (gthread, as many workers and threads), which is how the bars "
-            "were set. x Y is the median of the rounds, each slice held against the hellos just "
-            "before and after it, for the machine's speed drifts. Plain: one SQL statement builds "
-            "the same rows and a bare WSGI application returns them, with no sign-in, no row "
+            "were set. Before its rounds a row is asked for by 32 clients, so that no slice opens "
+            "a connection. x Y is the median of the rounds, each slice held against the hellos "
+            "just before and after it, for the machine's speed drifts. Plain: one SQL statement "
+            "builds the same rows and a bare WSGI application returns them, with no sign-in, no row "
             "security and no audit; time is compared at one client.",
             "",
         ]

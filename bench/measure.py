@@ -23,11 +23,12 @@ class Pace:
     row_s: float
     bound_s: float
     hello_s: float
+    warm_s: float
     bookings: int  # a slice of bookings at 8 clients; fewer at 1
 
 
-FULL = Pace(rounds=5, row_s=3.0, bound_s=1.0, hello_s=1.0, bookings=400)
-QUICK = Pace(rounds=1, row_s=1.5, bound_s=0.8, hello_s=1.0, bookings=120)
+FULL = Pace(rounds=7, row_s=3.0, bound_s=1.0, hello_s=1.0, warm_s=3.0, bookings=400)
+QUICK = Pace(rounds=1, row_s=1.5, bound_s=0.8, hello_s=1.0, warm_s=1.0, bookings=120)
 
 
 @dataclass(frozen=True)
@@ -115,6 +116,17 @@ def _bound_slice(row: Row, pace: Pace) -> tuple[list[str], float | None]:
     return list(row.bound), pace.bound_s
 
 
+def _warm(row: Row, pace: Pace, server: WebServer) -> Traffic:
+    """Keep every thread busy before the first slice, so that no connection is opened in it."""
+    requests, seconds = _slice(row, pace, max(CLIENTS))
+    return send(
+        port=server.port,
+        clients=max(CLIENTS),
+        requests=requests,
+        seconds=None if seconds is None else pace.warm_s,
+    )
+
+
 def measure(row: Row, servers: Servers, yardstick: Yardstick, pace: Pace) -> dict[str, Any]:
     """Return the figures of one row, without its statement counts. See docs/figures.md."""
     runs: dict[int, list[Traffic]] = {clients: [] for clients in CLIENTS}
@@ -122,6 +134,7 @@ def measure(row: Row, servers: Servers, yardstick: Yardstick, pace: Pace) -> dic
     cpu: list[float] = []
     bound_cpu: list[float] = []
     multiples: list[float] = []
+    warm = _warm(row, pace, servers.product)
     for _ in range(pace.rounds):
         # The machine's speed drifts: each slice is held against the hellos around it.
         before_ms = yardstick.look()
@@ -158,7 +171,7 @@ def measure(row: Row, servers: Servers, yardstick: Yardstick, pace: Pace) -> dic
             "time_ratio": round(levels[1]["p50_ms"] / plain[1]["p50_ms"], 2),
             "levels": {str(clients): found for clients, found in plain.items()},
         },
-        "faults": _faults(row, [seen for group in runs.values() for seen in group]),
+        "faults": _faults(row, [warm, *(seen for group in runs.values() for seen in group)]),
     }
 
 

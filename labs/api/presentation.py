@@ -78,13 +78,16 @@ class Page:
     frame: CareFrame
     warnings: list[str] = field(default_factory=list)
     _times: dict[datetime, TimeObject] = field(default_factory=dict)
-    _links: dict[LinkRequest, list[Link]] = field(default_factory=dict)
+    _links: dict[tuple[str, str], list[dict[str, str]]] = field(default_factory=dict)
 
     def load_links(self, rows: Iterable[dict[str, Any]]) -> None:
         """Ask once for the links of all rows."""
         wanted = {LinkRequest(row["loinc"], row["state"]) for row in rows if row["loinc"]}
         found, warnings = links_for(tuple(wanted), self.frame, self.viewer.language)
-        self._links = found
+        self._links = {
+            (asked.code, asked.state): [_link_json(link) for link in links]
+            for asked, links in found.items()
+        }
         self.warnings.extend(warnings)
 
     @cached_property
@@ -100,12 +103,14 @@ class Page:
         """Return the time object; results of one report share theirs."""
         if instant is None:
             return None
-        if instant not in self._times:
-            self._times[instant] = time_object(instant, self.viewer.zone, self.viewer.language)
-        return self._times[instant]
+        shown = self._times.get(instant)
+        if shown is None:
+            shown = time_object(instant, self.viewer.zone, self.viewer.language)
+            self._times[instant] = shown
+        return shown
 
     def links(self, loinc: str, state: str) -> list[dict[str, str]]:
-        return [_link_json(link) for link in self._links.get(LinkRequest(loinc, state), ())]
+        return self._links.get((loinc, state), [])
 
 
 def _link_json(link: Link) -> dict[str, str]:
