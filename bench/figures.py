@@ -153,8 +153,8 @@ def to_markdown(results: dict[str, Any]) -> str:
             "were set. Before its rounds a row is asked for by 32 clients, so that no slice opens "
             "a connection. x Y is the median of the rounds, each slice held against the hellos "
             "just before and after it, for the machine's speed drifts. Plain: one SQL statement "
-            "builds the same rows and a bare WSGI application returns them, with no sign-in, no row "
-            "security and no audit; time is compared at one client.",
+            "builds the same rows and a bare WSGI application returns them, with no sign-in, no "
+            "row security and no audit; time is compared at one client.",
             "",
         ]
     )
