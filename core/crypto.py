@@ -4,7 +4,6 @@ Keys come from settings: `FIELD_KEYS` (Fernet keys, newest first; older ones sti
 and `HMAC_KEY`.
 """
 
-import hashlib
 import hmac
 from functools import lru_cache
 from typing import Any
@@ -32,7 +31,7 @@ def decrypt(token: bytes) -> bytes:
 def keyed_digest(purpose: str, *parts: str) -> str:
     """Return a hex HMAC-SHA-256 of `parts`, separate for each `purpose`."""
     message = "\x1f".join((purpose, *parts)).encode()
-    return hmac.new(settings.HMAC_KEY.encode(), message, hashlib.sha256).hexdigest()
+    return hmac.digest(settings.HMAC_KEY.encode(), message, "sha256").hex()
 
 
 class EncryptedBinaryField(models.BinaryField):

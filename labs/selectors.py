@@ -31,6 +31,7 @@ from core.errors import NotFound
 from core.prepared import Given, Prepared
 from labs.models import DiagnosticReport, Observation
 from labs.trends import FINAL
+from patients.care_frame import care_frame_column
 from patients.viewer import Viewer
 
 # The columns a result needs to be shown; a list page is one statement of these.
@@ -52,6 +53,9 @@ class ResultFilter:
     states: tuple[str, ...] = ()
     collected_from: datetime | None = None
     collected_until: datetime | None = None
+
+
+EVERYTHING = ResultFilter()
 
 
 def observations_for(viewer: Viewer, *, now: datetime) -> QuerySet[Observation]:
@@ -139,8 +143,12 @@ def _with_earlier_version(results: QuerySet[Observation]) -> QuerySet[Observatio
 def _as_rows(
     results: QuerySet[Observation], viewer: Viewer, now: datetime
 ) -> QuerySet[Any, dict[str, Any]]:
+    """Return results as dicts; about one patient, each with her care frame in `care`."""
     shown: QuerySet[Any] = _with_earlier_version(_with_previous(results, viewer, now))
-    return shown.values(*RESULT_COLUMNS, "previous", "was")
+    if viewer.patient_id is None:
+        return shown.values(*RESULT_COLUMNS, "previous", "was")
+    frame = care_frame_column(patient_id=viewer.patient_id, now=now)
+    return shown.annotate(care=frame).values(*RESULT_COLUMNS, "previous", "was", "care")
 
 
 # The hot reads are compiled once for each shape; who asks, and when, is filled in.
@@ -199,7 +207,7 @@ def results_page(
     Raises: InvalidInput for a cursor of another list.
     """
     bound_to = f"labs.results:{viewer.key}:{wanted}"
-    if wanted == ResultFilter() and viewer.kind in ("patient", "proxy"):
+    if wanted == EVERYTHING and viewer.kind in ("patient", "proxy"):
         rows = _latest(viewer.kind, limit, bool(cursor)).rows(
             patient=viewer.patient_id,
             now=now,

@@ -5,27 +5,32 @@ from datetime import datetime, time
 from typing import Any
 from uuid import UUID
 
+import orjson
+from django.db.models import TextField
+from django.db.models.expressions import RawSQL
+
 from core.prepared import prepared_cursor
 
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
+# One JSON text, so that it can also stand as a column of another statement.
 _SQL = """
-SELECT o.id, o.name, o.zone, o.phone_day, o.phone_24h,
+SELECT json_build_array(o.id, o.name, o.zone, o.phone_day, o.phone_24h,
   (SELECT coalesce(json_agg(json_build_array(h.iso_weekday, h.opens, h.closes)
      ORDER BY h.iso_weekday, h.opens), '[]') FROM accounts_openinghours h
    WHERE h.organization_id = o.id),
   (SELECT coalesce(json_agg(json_build_array(f.kind, f.code, f.result)), '[]')
    FROM patients_profilefact f
    WHERE f.patient_id = p.id AND f.superseded_at IS NULL
-     AND (f.ends_on IS NULL OR f.ends_on >= %(today)s))
+     AND (f.ends_on IS NULL OR f.ends_on >= (%s::timestamptz AT TIME ZONE 'UTC')::date)))::text
 FROM patients_patient p
 LEFT JOIN LATERAL (
   SELECT org.* FROM patients_enrolment e
   JOIN accounts_organization org ON org.id = e.organization_id AND org.is_active
-  WHERE e.patient_id = p.id AND e.starts_at <= %(now)s
-    AND (e.ends_at IS NULL OR e.ends_at > %(now)s)
+  WHERE e.patient_id = p.id AND e.starts_at <= %s
+    AND (e.ends_at IS NULL OR e.ends_at > %s)
   ORDER BY e.starts_at LIMIT 1) o ON true
-WHERE p.id = %(patient)s
+WHERE p.id = %s
 """
 
 
@@ -84,17 +89,32 @@ def _hours(rows: list[Any]) -> tuple[tuple[int, time, time], ...]:
     return tuple((day, time.fromisoformat(a), time.fromisoformat(b)) for day, a, b in rows)
 
 
+def _parameters(patient_id: Any, now: Any) -> list[Any]:
+    return [now, now, now, patient_id]
+
+
+def care_frame_column(*, patient_id: UUID, now: datetime) -> RawSQL:
+    """Return the frame as a column of a statement about this patient, for `care_frame_of`."""
+    return RawSQL(_SQL, _parameters(patient_id, now), output_field=TextField())  # noqa: S611
+
+
+def care_frame_of(column: str | None) -> CareFrame:
+    """Return the frame that a column of `care_frame_column` holds; null is out of reach."""
+    if column is None:
+        return CareFrame()
+    organization, name, zone, day, night, hours, recorded = orjson.loads(column)
+    facts = tuple(RecordedFact(*fact) for fact in recorded)
+    if organization is None:
+        return CareFrame(facts=facts)
+    return CareFrame(UUID(organization), name, zone, day, night, _hours(hours), facts)
+
+
 def care_frame(*, patient_id: UUID, now: datetime) -> CareFrame:
     """Return the frame of one patient in one statement, under the identity in force.
 
     A patient out of reach has an empty frame.
     """
     with prepared_cursor() as cursor:
-        cursor.execute(_SQL, {"patient": patient_id, "now": now, "today": now.date()})
+        cursor.execute(_SQL, _parameters(patient_id, now))
         row = cursor.fetchone()
-    if row is None:
-        return CareFrame()
-    facts = tuple(RecordedFact(*fact) for fact in row[6])
-    if row[0] is None:
-        return CareFrame(facts=facts)
-    return CareFrame(row[0], row[1], row[2], row[3], row[4], _hours(row[5]), facts)
+    return care_frame_of(row[0] if row else None)

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from re import fullmatch
+from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -26,7 +27,7 @@ from labs.api.trend_json import trend_json
 from labs.charts import PictureFormat, draw
 from labs.trends import Trend, known_analyte, trend_of
 from patients.api.views import PatientView
-from patients.care_frame import CareFrame, care_frame
+from patients.care_frame import CareFrame, care_frame_of
 
 MAX_YEARS = 10
 _PAGING = [
@@ -40,9 +41,11 @@ class LabView(PatientView):
     area = Area.LABS
     scopes = {"GET": Scope.LABS_READ}
 
-    def page(self) -> Page:
-        assert self.viewer.patient_id is not None
-        return Page(self.viewer, care_frame(patient_id=self.viewer.patient_id, now=self.now))
+    def page(self, rows: list[dict[str, Any]]) -> Page:
+        """Return what the results of one answer share, with their links."""
+        page = Page(self.viewer, care_frame_of(rows[0]["care"]) if rows else CareFrame())
+        page.load_links(rows)
+        return page
 
 
 class ReportListView(LabView):
@@ -79,8 +82,7 @@ class ReportView(LabView):
         """One report with its results in the laboratory's order."""
         report, rows = selectors.report_with_results(self.viewer, report_id=report_id, now=self.now)
         self.seen = [report_id, *(row["id"] for row in rows)]
-        page = self.page()
-        page.load_links(rows)
+        page = self.page(rows)
         return Response(
             {
                 **report_json(report, page),
@@ -117,8 +119,7 @@ class ResultListView(LabView):
             now=self.now,
         )
         self.seen = [row["id"] for row in found.rows]
-        page = self.page()
-        page.load_links(found.rows)
+        page = self.page(found.rows)
         return Response(
             {
                 "items": [result_json(row, page) for row in found.rows],
@@ -159,6 +160,8 @@ def _start_of(request: Request, name: str, zone: str) -> datetime | None:
 
 
 def _filter(request: Request, zone: str) -> selectors.ResultFilter:
+    if not request.query_params:
+        return selectors.EVERYTHING
     return selectors.ResultFilter(
         analytes=_words(request, "analyte", (analyte.key for analyte in analytes())),
         states=_words(request, "state", PortalState),
