@@ -5,10 +5,11 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Any
+from functools import lru_cache
+from typing import Any, cast
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import QuerySet, UUIDField
 
 from appointments.models import Appointment, Location, VisitType
 from appointments.slots import (
@@ -22,7 +23,7 @@ from appointments.slots import (
 )
 from core.api.paging import decode_cursor, encode_cursor
 from core.errors import NotFound
-from core.prepared import prepared_cursor
+from core.prepared import Given, Prepared, prepared_cursor
 from patients.models import Enrolment
 from patients.viewer import Viewer
 
@@ -328,6 +329,26 @@ def appointments_for(viewer: Viewer) -> QuerySet[Appointment]:
     if viewer.patient_id is not None:
         return Appointment.objects.filter(patient_id=viewer.patient_id)
     return Appointment.objects.all()
+
+
+@lru_cache(maxsize=8)
+def _one_appointment(fields: tuple[str, ...], of_one_patient: bool) -> Prepared:
+    found = Appointment.objects.filter(id=cast(UUID, Given("appointment", UUIDField())))
+    if of_one_patient:
+        found = found.filter(patient_id=cast(UUID, Given("patient", UUIDField())))
+    return Prepared(found.values(*fields))
+
+
+def appointment_row(
+    viewer: Viewer, *, appointment_id: UUID, fields: tuple[str, ...]
+) -> dict[str, Any]:
+    """Return `fields` of one visit in reach. Raises: NotFound."""
+    rows = _one_appointment(fields, viewer.patient_id is not None).rows(
+        appointment=appointment_id, patient=viewer.patient_id
+    )
+    if not rows:
+        raise NotFound()
+    return rows[0]
 
 
 def upcoming(viewer: Viewer, *, now: datetime) -> QuerySet[Appointment]:

@@ -10,6 +10,7 @@ from django.db import connection
 from core.areas import Area
 from core.errors import DomainError
 from core.models import Change
+from core.prepared import insert
 
 KEPT_FOR = timedelta(days=90)
 _SALT = "core.feed"
@@ -56,15 +57,17 @@ def record_change(
     now: datetime,
 ) -> None:
     """Add one line in the current transaction; every loss of visibility is `gone`."""
-    Change(
-        xid=Change.writing_transaction(),
-        patient_id=patient_id,
-        area=area,
-        resource=resource,
-        resource_id=resource_id,
-        kind=kind,
-        at=now,
-    ).save(force_insert=True)
+    insert(
+        Change(
+            xid=Change.writing_transaction(),
+            patient_id=patient_id,
+            area=area,
+            resource=resource,
+            resource_id=resource_id,
+            kind=kind,
+            at=now,
+        )
+    )
 
 
 def start_cursor(*, viewer_key: str, area: Area | str, now: datetime) -> str:

@@ -20,7 +20,7 @@ from appointments.api.presentation import (
 )
 from core.api.paging import keyset_page
 from core.areas import Area
-from core.errors import FieldError, InvalidInput, NotFound
+from core.errors import FieldError, InvalidInput
 from patients.api.views import PatientView
 
 MAX_DAYS = 31
@@ -51,14 +51,9 @@ class AppointmentView(PatientView):
 
     def shown(self, appointment_id: UUID) -> dict[str, Any]:
         """Return a visit as the API shows it. Raises: NotFound."""
-        row = (
-            selectors.appointments_for(self.viewer)
-            .filter(id=appointment_id)
-            .values(*APPOINTMENT_FIELDS)
-            .first()
+        row = selectors.appointment_row(
+            self.viewer, appointment_id=appointment_id, fields=APPOINTMENT_FIELDS
         )
-        if row is None:
-            raise NotFound()
         self.seen = [appointment_id]
         return appointment_json(row, self.viewer.language)
 

@@ -32,6 +32,7 @@ from core.events import AppointmentBooked, AppointmentCancelled, publish
 from core.feed import record_change
 from core.ids import uuid7
 from core.models import Change
+from core.prepared import insert
 from patients.viewer import Viewer
 
 ALTERNATIVES = 5
@@ -198,7 +199,7 @@ def book(
         raise SlotTaken(
             alternatives=_alternatives(viewer, patient_id=patient, ref=ref, now=now)
         ) from lost
-    made.save(force_insert=True)
+    insert(made)
     _follow(viewer, made, action=AppointmentHistory.Action.BOOK, now=now)
     publish(
         AppointmentBooked(subject_id=made.id, patient_id=patient, sequence=made.sequence), now=now
@@ -232,19 +233,21 @@ def _follow(
     viewer: Viewer, visit: Appointment, *, action: str, now: datetime, reason: str = ""
 ) -> None:
     """Add the history row and the change-feed line of the visit as it is now."""
-    AppointmentHistory(
-        appointment_id=visit.id,
-        patient_id=visit.patient_id,
-        version=visit.version,
-        action=action,
-        status=visit.status,
-        starts_at=visit.starts_at,
-        ends_at=visit.ends_at,
-        at=now,
-        actor_id=viewer.user_id,
-        via=viewer.kind,
-        reason=reason,
-    ).save(force_insert=True)
+    insert(
+        AppointmentHistory(
+            appointment_id=visit.id,
+            patient_id=visit.patient_id,
+            version=visit.version,
+            action=action,
+            status=visit.status,
+            starts_at=visit.starts_at,
+            ends_at=visit.ends_at,
+            at=now,
+            actor_id=viewer.user_id,
+            via=viewer.kind,
+            reason=reason,
+        )
+    )
     record_change(
         patient_id=visit.patient_id,
         area=Area.APPOINTMENTS,

@@ -4,16 +4,19 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
+from typing import Any, cast
 from uuid import UUID
 
 import orjson
+from django.db.models import CharField
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from core.crypto import keyed_digest
 from core.errors import DomainError, FieldError
 from core.models import IdempotencyRecord
-from core.prepared import prepared_cursor
+from core.prepared import Given, Prepared, insert, prepared_cursor
 
 KEPT_FOR = timedelta(hours=48)
 _MAX_KEY = 128
@@ -76,6 +79,16 @@ def _lock(owner_key: str) -> bool:
         return bool(cursor.fetchone()[0])
 
 
+@lru_cache(maxsize=1)
+def _answers() -> Prepared:
+    asked = cast(str, Given("owner_key", CharField()))
+    return Prepared(
+        IdempotencyRecord.objects.filter(owner_key=asked).values(
+            "body_digest", "status", "headers", "answer"
+        )
+    )
+
+
 def run_once(
     *,
     request: Request,
@@ -102,30 +115,33 @@ def run_once(
     digest = body_digest(request)
     if not _lock(owner_key):
         raise InProgress()
-    stored = IdempotencyRecord.objects.filter(owner_key=owner_key).first()
-    if stored is not None:
-        if stored.body_digest != digest:
+    for stored in _answers().rows(owner_key=owner_key):
+        if stored["body_digest"] != digest:
             raise KeyReused()
         return _replay(stored)
     response = handler()
     if 200 <= response.status_code < 300:
-        IdempotencyRecord(
-            owner_key=owner_key,
-            user_id=owner.user_id,
-            patient_id=owner.patient_id,
-            body_digest=digest,
-            status=response.status_code,
-            content_type="application/json",
-            headers={name: response[name] for name in _KEPT_HEADERS if response.has_header(name)},
-            answer=render(response),
-            stored_at=now,
-        ).save(force_insert=True)
+        insert(
+            IdempotencyRecord(
+                owner_key=owner_key,
+                user_id=owner.user_id,
+                patient_id=owner.patient_id,
+                body_digest=digest,
+                status=response.status_code,
+                content_type="application/json",
+                headers={
+                    name: response[name] for name in _KEPT_HEADERS if response.has_header(name)
+                },
+                answer=render(response),
+                stored_at=now,
+            )
+        )
     return response
 
 
-def _replay(stored: IdempotencyRecord) -> Response:
-    data = orjson.loads(stored.answer) if stored.answer else None
-    response = Response(data, status=stored.status, headers=dict(stored.headers))
+def _replay(stored: dict[str, Any]) -> Response:
+    data = orjson.loads(stored["answer"]) if stored["answer"] else None
+    response = Response(data, status=stored["status"], headers=stored["headers"])
     response["Idempotency-Replayed"] = "true"
     return response
 

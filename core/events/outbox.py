@@ -11,6 +11,7 @@ from core.context import current_request_id
 from core.db import identity, system
 from core.events.registry import Delivered, DomainEvent, subscribers_of
 from core.models import Delivery, Event
+from core.prepared import insert
 
 log = structlog.get_logger(__name__)
 
@@ -43,9 +44,9 @@ def publish(event: DomainEvent, *, now: datetime) -> UUID:
         payload=payload,
         request_id=current_request_id.get(),
     )
-    row.save(force_insert=True)
-    Delivery.objects.bulk_create(
-        [Delivery(event=row, subscriber=name, due_at=now) for name in subscribers_of(event.type)]
+    insert(row)
+    insert(
+        *(Delivery(event=row, subscriber=name, due_at=now) for name in subscribers_of(event.type))
     )
     return row.id
 

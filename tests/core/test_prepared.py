@@ -1,11 +1,17 @@
 """Statements that are planned once: constants arrive unharmed, and so do values."""
 
+from datetime import datetime
+
 import pytest
 from django.db import connection
 from django.db.models import CharField, Value
 
 from accounts.models import User
-from core.prepared import Given, Prepared, prepared_cursor
+from core.areas import Area
+from core.db import identity, system
+from core.ids import new_id
+from core.models import AuditEvent, Change, IdempotencyRecord
+from core.prepared import Given, Prepared, insert, prepared_cursor
 from tests.cast import Cast
 
 pytestmark = pytest.mark.django_db
@@ -39,3 +45,56 @@ def test_a_connection_plans_a_statement_once() -> None:
             ["%planned_once%"],
         )
         assert cursor.fetchone() == (1,)
+
+
+@pytest.mark.parametrize("text", AWKWARD)
+def test_an_inserted_row_reads_as_a_saved_one(cast: Cast, now: datetime, text: str) -> None:
+    """Encrypted, as JSON, as an array of ids and of words, empty, null, and as the server says."""
+    anna, told = cast.anna.pk, new_id()
+    with identity(system("registration")):
+        answer = IdempotencyRecord(
+            owner_key=f"insert {text}",
+            patient_id=anna,
+            body_digest="d",
+            status=201,
+            content_type="application/json",
+            headers={"ETag": text, "n": None},
+            answer=text.encode(),
+            stored_at=now,
+        )
+        change = Change(
+            xid=Change.writing_transaction(),
+            patient_id=anna,
+            area=Area.LABS,
+            resource="Observation",
+            resource_id=told,
+            kind=Change.Kind.GONE,
+            at=now,
+        )
+        seen = [
+            AuditEvent(
+                occurred_at=now,
+                action="R",
+                operation="insert",
+                outcome="success",
+                actor_kind="none",
+                patient_id=anna,
+                resource_ids=ids,
+                fields=words,
+            )
+            for ids, words in (([], []), ([told, anna], [text, ""]))
+        ]
+        for rows in ([answer], [change], seen):
+            insert(*rows)
+        stored = IdempotencyRecord.objects.get(pk=answer.pk)
+        line = Change.objects.get(pk=change.pk)
+    assert (stored.answer, stored.headers) == (text.encode(), {"ETag": text, "n": None})
+    assert (stored.user_id, stored.patient_id, stored.stored_at) == (None, anna, now)
+    assert (line.resource_id, line.kind, line.at) == (told, "gone", now)
+    with identity(system("housekeeping")):
+        kept = [AuditEvent.objects.get(pk=row.pk) for row in seen]
+    assert [(row.resource_ids, row.fields) for row in kept] == [
+        ([], []),
+        ([told, anna], [text, ""]),
+    ]
+    assert not answer._state.adding
