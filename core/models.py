@@ -175,3 +175,35 @@ class IdempotencyRecord(BaseModel):
             ),
         ]
         indexes = [models.Index(fields=["stored_at"], name="idempotency_stored_at")]
+
+
+class Attachment(BaseModel):
+    """A file about a patient: bytes as they came, encrypted at rest. FHIR Attachment.
+
+    `media_type` is what the bytes are, by their first ones, never what somebody said of them.
+    `size` and `sha256` speak of the plain bytes. A corrected file is a new row.
+    """
+
+    append_only = True
+
+    MAX_BYTES = 10_000_000
+
+    patient_id = models.UUIDField()
+    area = models.CharField(max_length=16)
+    media_type = models.CharField(max_length=40)
+    size = models.PositiveIntegerField()
+    sha256 = models.CharField(max_length=64)
+    content = EncryptedBinaryField()
+    stored_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(size__gte=1, size__lte=10_000_000),
+                name="attachment_size_in_bounds",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(sha256__regex=r"^[0-9a-f]{64}$"), name="attachment_has_hash"
+            ),
+        ]
+        indexes = [models.Index(fields=["patient_id", "area"], name="attachment_of_patient")]

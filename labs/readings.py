@@ -16,6 +16,7 @@ from labs.hl7.message import parse
 from labs.hl7.oru import OruMessage, read_oru
 from labs.hl7.version import PARSER_VERSION
 from labs.models import InboundMessage
+from labs.narrative import with_whole_texts
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,7 @@ class Format:
 
 
 def _hl7(raw: bytes, zone: ZoneInfo, now: datetime) -> OruMessage:
-    return read_oru(parse(raw), zone=zone, now=now)
+    return with_whole_texts(read_oru(parse(raw), zone=zone, now=now))
 
 
 def _fhir(raw: bytes, zone: ZoneInfo, now: datetime) -> OruMessage:
@@ -44,7 +45,7 @@ def _no_ack(raw: bytes, **told: object) -> bytes:
 
 
 _HL7: Final = Format(classify, _hl7, build_ack, PARSER_VERSION)
-_FHIR: Final = Format(classify_fhir, _fhir, _no_ack, "fhir-1")
+_FHIR: Final = Format(classify_fhir, _fhir, _no_ack, "fhir-2")
 
 
 def format_of(door: str) -> Format:

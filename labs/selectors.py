@@ -28,8 +28,10 @@ from django.db.models.functions import Cast, JSONObject
 from core.api.paging import Page, after, decode_cursor, keyset_page, page_of
 from core.db import Kind
 from core.errors import NotFound
+from core.models import Attachment
 from core.prepared import Given, Prepared
-from labs.models import DiagnosticReport, Observation
+from labs.document_reading import documents_as_json, documents_of_results
+from labs.models import DiagnosticReport, Document, Observation
 from labs.trends import FINAL
 from patients.care_frame import care_frame_column
 from patients.viewer import Viewer
@@ -176,7 +178,8 @@ def _latest(kind: Kind, limit: int, follows: bool) -> Prepared:
 @lru_cache(maxsize=8)
 def _one_report(kind: Kind) -> Prepared:
     viewer, now = _anybody(kind), cast(datetime, _NOW)
-    return Prepared(_report_rows(viewer, now).filter(id=Given("report", UUIDField()))[:1])
+    rows = _with_documents(_report_rows(viewer, now), viewer, now)
+    return Prepared(rows.filter(id=Given("report", UUIDField()))[:1])
 
 
 @lru_cache(maxsize=8)
@@ -260,6 +263,30 @@ def reports_page(viewer: Viewer, *, cursor: str | None, limit: int, now: datetim
     )
 
 
+def documents_for(viewer: Viewer, *, now: datetime) -> QuerySet[Document]:
+    """Return the documents of the results that `viewer` may read now."""
+    return documents_of_results(observations_for(viewer, now=now), viewer)
+
+
+def _with_documents(
+    reports: QuerySet[Any, dict[str, Any]], viewer: Viewer, now: datetime
+) -> QuerySet[Any, dict[str, Any]]:
+    return reports.annotate(documents=documents_as_json(documents_for(viewer, now=now)))
+
+
+def document_for(viewer: Viewer, *, document_id: UUID, now: datetime) -> Attachment:
+    """Return the file of one document. Raises: NotFound, also where only a reference came."""
+    found = (
+        documents_for(viewer, now=now)
+        .filter(id=document_id, attachment__isnull=False)
+        .select_related("attachment")
+        .first()
+    )
+    if found is None or found.attachment is None:
+        raise NotFound()
+    return found.attachment
+
+
 def report_with_results(
     viewer: Viewer, *, report_id: UUID, now: datetime
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
@@ -273,7 +300,7 @@ def report_with_results(
         if not found:
             raise NotFound()
         return found[0], _results_of_report(viewer.kind).rows(**given)
-    report = _report_rows(viewer, now).filter(id=report_id).first()
+    report = _with_documents(_report_rows(viewer, now), viewer, now).filter(id=report_id).first()
     if report is None:
         raise NotFound()
     results = observations_for(viewer, now=now).filter(report_id=report_id)

@@ -31,6 +31,7 @@ from core.areas import Area
 from core.clock import utc_now
 from core.errors import NotFound
 from core.models import AuditEvent
+from labs.admin.documents import ReportDocumentsAdmin
 from labs.admin.words import EXCLUDED_BECAUSE, TIER_LABELS, WAITING, person, released_words
 from labs.charts import draw, inline
 from labs.models import DiagnosticReport, Observation
@@ -77,7 +78,7 @@ class WorstFilter(admin.SimpleListFilter):
 
 
 @admin.register(DiagnosticReport)
-class DiagnosticReportAdmin(StaffModelAdmin):
+class DiagnosticReportAdmin(ReportDocumentsAdmin):
     """The queue of reports: what waits first, by seriousness, then the oldest; then the newest."""
 
     area = Area.LABS
@@ -181,6 +182,7 @@ class DiagnosticReportAdmin(StaffModelAdmin):
             now=now,
         )
         return {
+            **self.in_words(report, [result.row for result in results], now=now),
             "results": [
                 {
                     "row": result.row,

@@ -11,9 +11,11 @@ import orjson
 
 from clinical.analytes import Analyte, by_key
 from clinical.patient_text import RESULT_NOTE, Contact, text_for
+from clinical.report_kinds import kind_of, what_it_is
 from clinical.states import PortalState, patient_label
 from core.links import Link, LinkRequest, links_for
 from core.timeobject import TimeObject, time_object
+from labs.document_reading import sections_of, shown_documents
 from labs.trends import FINAL
 from patients.care_frame import CareFrame
 from patients.viewer import Viewer
@@ -212,10 +214,34 @@ def _worked_out(row: dict[str, Any]) -> dict[str, Any] | None:
     }
 
 
+def report_in_words(
+    row: dict[str, Any], results: list[dict[str, Any]], page: Page
+) -> dict[str, Any]:
+    """Return what a report says beside numbers: its texts in order, and its files."""
+    documents = shown_documents(row["documents"])
+    return {
+        "narrative": sections_of(kind_of(row["category"], row["loinc"]), results, documents),
+        "documents": [
+            {
+                "id": document.id,
+                "title": document.title,
+                "type": document.type,
+                "bytes": document.bytes,
+                "at": page.time(document.at),
+            }
+            for document in documents
+            if document.type is not None
+        ],
+    }
+
+
 def report_json(row: dict[str, Any], page: Page) -> dict[str, Any]:
     """Return the frame of one report."""
+    kind = kind_of(row["category"], row["loinc"])
     return {
         "id": row["id"],
+        "kind": kind.value,
+        "kind_text": what_it_is(kind),
         "name": row["name"],
         "loinc": row["loinc"] or None,
         "laboratory": row["laboratory__name"],

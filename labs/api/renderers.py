@@ -1,11 +1,11 @@
-"""Pictures out; a problem in their place stays JSON."""
+"""Pictures and files out; a problem in their place stays JSON."""
 
 from typing import Any
 
 from core.api.renderers import JSONRenderer
 
 
-class _PictureRenderer(JSONRenderer):
+class _BytesRenderer(JSONRenderer):
     def render(
         self, data: Any, accepted_media_type: str | None = None, renderer_context: Any = None
     ) -> bytes:
@@ -14,11 +14,18 @@ class _PictureRenderer(JSONRenderer):
         return super().render(data, accepted_media_type, renderer_context)
 
 
-class SvgRenderer(_PictureRenderer):
+class SvgRenderer(_BytesRenderer):
     media_type = "image/svg+xml"
     format = "svg"
 
 
-class PngRenderer(_PictureRenderer):
+class PngRenderer(_BytesRenderer):
     media_type = "image/png"
     format = "png"
+
+
+class FileRenderer(_BytesRenderer):
+    """Any file; its view says which media type it has."""
+
+    media_type = "application/octet-stream"
+    format = "file"

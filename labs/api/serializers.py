@@ -2,9 +2,12 @@
 
 from rest_framework import serializers
 
+from clinical.report_kinds import ReportKind
 from clinical.states import PortalState, Tier
 from clinical.trend import ExclusionReason
 from core.api.serializers import ListFrame, Section, TimeObject
+
+REPORT_KINDS = [(kind.value, kind.value) for kind in ReportKind]
 
 
 class ResultValue(serializers.Serializer):
@@ -95,6 +98,8 @@ class Result(serializers.Serializer):
 
 class Report(serializers.Serializer):
     id = serializers.UUIDField()
+    kind = serializers.ChoiceField(REPORT_KINDS)
+    kind_text = serializers.CharField(help_text="What such a report is, in plain words.")
     name = serializers.CharField()
     loinc = serializers.CharField(allow_null=True)
     laboratory = serializers.CharField()
@@ -106,7 +111,25 @@ class Report(serializers.Serializer):
     released = TimeObject(allow_null=True)
 
 
+class NarrativeSection(serializers.Serializer):
+    result_id = serializers.UUIDField()
+    title = serializers.CharField()
+    text = serializers.CharField(help_text="As the laboratory wrote it, line by line.")
+
+
+class ReportDocument(serializers.Serializer):
+    id = serializers.UUIDField()
+    title = serializers.CharField()
+    type = serializers.CharField(help_text="Media type, by the first bytes of the file.")
+    bytes = serializers.IntegerField()
+    at = TimeObject()
+
+
 class ReportDetail(Report, Section):
+    narrative = NarrativeSection(
+        many=True, help_text="The texts of a report in words, also among `results`."
+    )
+    documents = ReportDocument(many=True)
     results = Result(many=True)
     note = serializers.CharField()
 

@@ -3,6 +3,7 @@
 from django.urls import path
 
 from labs.api import views
+from labs.api.document_views import DocumentContentView
 from labs.api.intake import MessageView
 from labs.api.staff_views import FindMessageView
 
@@ -13,6 +14,7 @@ urlpatterns = [
     path("staff/lab-messages/$find", FindMessageView.as_view()),
     path(f"{PATIENT}reports", views.ReportListView.as_view()),
     path(f"{PATIENT}reports/<uuid:report_id>", views.ReportView.as_view()),
+    path(f"{PATIENT}documents/<uuid:document_id>/content", DocumentContentView.as_view()),
     path(f"{PATIENT}results", views.ResultListView.as_view()),
     path(f"{PATIENT}analytes", views.AnalyteListView.as_view()),
     path(f"{PATIENT}analytes/<slug:analyte_key>/trend", views.TrendView.as_view()),

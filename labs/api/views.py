@@ -21,7 +21,7 @@ from core.areas import Area
 from core.errors import FieldError, InvalidInput
 from labs import selectors
 from labs.api import serializers
-from labs.api.presentation import NOTE, Page, report_json, result_json
+from labs.api.presentation import NOTE, Page, report_in_words, report_json, result_json
 from labs.api.renderers import PngRenderer, SvgRenderer
 from labs.api.trend_json import trend_json
 from labs.charts import PictureFormat, draw
@@ -86,6 +86,7 @@ class ReportView(LabView):
         return Response(
             {
                 **report_json(report, page),
+                **report_in_words(report, rows, page),
                 "results": [result_json(row, page) for row in rows],
                 "note": NOTE,
                 "as_of": self.now,

@@ -95,8 +95,8 @@ class Node:
         return value
 
     def as_sent(self) -> str:
-        """Return it as compact JSON, without its narrative and what it contains."""
-        left_out = ("text", "contained") if self.has("resourceType") else ()
+        """Return it as compact JSON, without its narrative, documents and what it contains."""
+        left_out = ("text", "contained", "presentedForm") if self.has("resourceType") else ()
         return dump({name: v for name, v in self.data.items() if name not in left_out})
 
 

@@ -9,6 +9,11 @@ from datetime import datetime
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from clinical.report_kinds import (
+    LABORATORY_CATEGORIES,
+    NARRATIVE_CATEGORIES,
+)
+from labs.fhir.documents import WholeReport, conclusion_line, document_lines
 from labs.fhir.elements import Clock, Node, coded, codings, entity, first_entity, moment
 from labs.fhir.json_text import FhirError, load
 from labs.fhir.people import Subject, Subjects
@@ -51,28 +56,8 @@ _REPORT_STATUS: Final = {
     "unknown": "",
 }
 _TELLS_SOMETHING_ALONE: Final = frozenset({"O", "X"})
-_LABORATORY: Final = frozenset(
-    [
-        "laboratory",
-        "LAB",
-        "CH",
-        "HM",
-        "IMM",
-        "MB",
-        "MCB",
-        "MYC",
-        "VR",
-        "SR",
-        "TX",
-        "BLB",
-        "PAR",
-        "GE",
-        "SP",
-        "CP",
-        "OSL",
-        "LP29693-6",
-    ]
-)
+_REPORTED: Final = LABORATORY_CATEGORIES | NARRATIVE_CATEGORIES
+_MEASURED: Final = LABORATORY_CATEGORIES | {"SP", "CP"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +110,9 @@ def read_fhir(raw: bytes, *, zone: ZoneInfo, now: datetime | None = None) -> Oru
     """Return what a body says, as if a message had said it.
 
     Every patient named gets a group of her own; results whose patient is not in the body, or
-    who is not the patient of their report, form a group without one. Results that are not of a
-    laboratory (category) are left out. `ObservationLine.set_id` holds the FHIRPath.
+    who is not the patient of their report, form a group without one. What comes from no
+    diagnostic service (category), such as vital signs, is left out.
+    `ObservationLine.set_id` holds the FHIRPath.
     Raises: FhirError on invalid content, `nothing-usable`, `no-pid` (no result names anybody).
     """
     body = open_body(raw)
@@ -184,10 +170,15 @@ def _is_test(body: Body) -> bool:
     return False
 
 
-def _laboratory_made(node: Node) -> bool:
-    """Say whether its category is a laboratory's, or it has none."""
+def _reported(node: Node) -> bool:
+    """Say whether its category is of diagnostic reports, or it has none.
+
+    What a report does not name must be a laboratory's: vital signs and measurements on pictures
+    or in procedures are no results of their own.
+    """
+    reported = _REPORTED if node.type == "DiagnosticReport" else _MEASURED
     sent = [code for concept in node.children("category") for code, _, _ in codings(concept)]
-    return not sent or not _LABORATORY.isdisjoint(sent)
+    return not sent or not reported.isdisjoint(sent)
 
 
 @dataclass
@@ -206,7 +197,7 @@ class _Reader:
         self.subjects = Subjects(self.resources)
 
     def groups(self) -> tuple[PatientGroup, ...]:
-        results = [node for node in self.body.results if _laboratory_made(node)]
+        results = [node for node in self.body.results if _reported(node)]
         reports = [node for node in results if node.type == "DiagnosticReport"]
         single = [node for node in results if node.type == "Observation"]
         placed: set[int] = set()
@@ -267,6 +258,17 @@ class _Reader:
                     lines = [replace(line, status="D") for line in lines]
             self._count(lines)
             by_patient.setdefault(subject.pid, []).extend(lines)
+        whole = WholeReport(
+            node=node,
+            code=code,
+            category=_category(node),
+            performer=self._performer(node),
+            clock=self.clock,
+            of_several=bool(by_patient.keys() - {own.pid}),
+        )
+        if lines := self._as_a_whole(whole):
+            self._count(lines)
+            by_patient.setdefault(own.pid, []).extend(lines)
         if not by_patient:
             lines = []
             if status not in _TELLS_SOMETHING_ALONE:
@@ -290,15 +292,24 @@ class _Reader:
                 received_at=order.specimen.received_at if order.specimen else NO_TIME,
                 result_at=self._issued(node),
                 status=status,
-                category=_category(node),
+                category=whole.category,
                 specimens=(order.specimen,) if order.specimen else (),
-                notes=tuple(filter(None, (node.text("conclusion"),))),
+                notes=() if whole.concludes else tuple(filter(None, (node.text("conclusion"),))),
                 observations=tuple(of_patient),
                 faults=("report-status-unknown",) if unknown else (),
                 raw_segment=as_sent,
             )
             self.by_patient.setdefault(pid, []).append(made)
         return used
+
+    def _as_a_whole(self, whole: WholeReport) -> list[ObservationLine]:
+        """Return the lines of a report that are none of its Observations."""
+        if whole.node.type != "DiagnosticReport":
+            return []
+        first = self.lines_read + 1
+        lines = document_lines(whole, resources=self.resources, first_index=first)
+        conclusion = conclusion_line(whole, index=first + len(lines))
+        return lines if conclusion is None else [*lines, conclusion]
 
     def _count(self, lines: list[ObservationLine]) -> None:
         self.lines_read += len(lines)
@@ -393,4 +404,4 @@ class _Order:
 
 def _category(node: Node) -> str:
     sent = [code for concept in node.children("category") for code, _, _ in codings(concept)]
-    return next((code for code in sent if code in _LABORATORY), "")
+    return next((code for code in sent if code in _REPORTED), "")

@@ -1,3 +1,3 @@
 """The version stored with everything this parser reads. Raise it when a reading changes."""
 
-PARSER_VERSION = "hl7-1"
+PARSER_VERSION = "hl7-2"

@@ -1,5 +1,6 @@
 """Laboratory tables: who sends, what came in, what became of it, and the results themselves."""
 
+from labs.models.documents import Document
 from labs.models.intake import Filing, InboundMessage, IntakeItem, UnfiledMessage
 from labs.models.results import DiagnosticReport, Observation, ReportVersion
 from labs.models.senders import (
@@ -14,6 +15,7 @@ __all__ = [
     "CodeMap",
     "ConfiguredRange",
     "DiagnosticReport",
+    "Document",
     "Filing",
     "InboundMessage",
     "IntakeItem",

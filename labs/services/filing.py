@@ -12,12 +12,14 @@ from clinical.states import RULE_VERSION
 from core import audit
 from core.areas import Area
 from core.models import AuditEvent
+from labs.documents import BINARY_TYPES, Documents, without_data
 from labs.hl7.oru import ObservationLine, OruMessage, PatientGroup, Report
 from labs.models import Filing, InboundMessage, Observation
 from labs.readings import format_of, read
 from labs.services import alarms
 from labs.services.announcing import announce
 from labs.services.derived import refresh_corrected_calcium
+from labs.services.documents import store_documents
 from labs.services.judging import QUEUED_DOUBTS, JudgedLine, Person, judge_line
 from labs.services.matching import match_group
 from labs.services.placing import Placed, place_lines
@@ -91,7 +93,7 @@ class FilingPass:
         """Queue one line of a known patient."""
         doubt = Doubt(
             reason=reason,
-            segment=judged.line.raw_segment,
+            segment=without_data(judged.line.value_type, judged.line.raw_segment),
             code=_code_in_question(judged, reason),
             obr_position=judged.report.position,
             obx_index=judged.line.obx_index,
@@ -277,6 +279,7 @@ def _write(
     drafts: dict[tuple[str, str], ReportDraft],
 ) -> None:
     new: list[Observation] = []
+    sent: list[tuple[Observation, Documents]] = []
     superseded: list[Observation] = []
     withdrawn: list[Observation] = []
     wrong_patient: list[Observation] = []
@@ -294,6 +297,7 @@ def _write(
             continue
         row = _version(work, entry, draft)
         new.append(row)
+        sent.append((row, entry.judged.documents))
         _collect_doubts(work, entry, row)
         draft.changed = True
         if entry.standing is not Standing.REPLACES:
@@ -311,6 +315,7 @@ def _write(
     lost = [row for row in superseded if not withheld(row)]
     _supersede(superseded, withdrawn, now=work.now)
     Observation.objects.bulk_create(new)
+    store_documents(sent, now=work.now)
     current = [row for row in new if row.superseded_at is None]
     derived = refresh_corrected_calcium(current, message=work.message, now=work.now)
     refresh_heads(moved, now=work.now)
@@ -364,15 +369,16 @@ def _collect_doubts(work: FilingPass, entry: Placed, row: Observation) -> None:
     """Queue what a person must settle although the line was filed."""
     if row.is_stale and not entry.doubts:
         return
-    doubts = [code.value for code in entry.judged.verdict.needs_review if code in QUEUED_DOUBTS]
-    for reason in (*entry.doubts, *entry.judged.doubts, *doubts):
+    judged = entry.judged
+    doubts = [code.value for code in judged.verdict.needs_review if code in QUEUED_DOUBTS]
+    for reason in (*entry.doubts, *judged.doubts, *doubts):
         work.doubts.append(
             Doubt(
                 reason=reason,
-                segment=entry.judged.line.raw_segment,
-                code=_code_in_question(entry.judged, reason),
-                obr_position=entry.judged.report.position,
-                obx_index=entry.judged.line.obx_index,
+                segment=without_data(judged.line.value_type, judged.line.raw_segment),
+                code=_code_in_question(judged, reason),
+                obr_position=judged.report.position,
+                obx_index=judged.line.obx_index,
                 observation_id=row.id,
             )
         )
@@ -382,6 +388,8 @@ def _says_otherwise(old: Observation, new: Observation) -> bool:
     """Say whether what she saw before is different now; early results do not count."""
     if old.status in ("registered", "preliminary"):
         return False
+    if new.value_type.upper() in BINARY_TYPES and old.content_hash != new.content_hash:
+        return True
     facts = ("value_text", "unit_text", "range_text", "state", "flags")
     return any(getattr(old, name) != getattr(new, name) for name in facts)
 

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 
 from clinical.analytes import by_loinc
@@ -13,6 +13,7 @@ from clinical.states import CRITICAL_STATES
 from clinical.units import Unit, normalise_unit
 from clinical.values import ObservedValue, parse_value
 from clinical.verdict import ResultInput, Verdict, judge
+from labs.documents import BINARY_TYPES, Documents, documents_of
 from labs.hl7.oru import ObservationLine, Report, join_notes
 from labs.hl7.timestamps import Timestamp
 from labs.models import Observation
@@ -20,7 +21,6 @@ from labs.services.senders import SenderSettings
 
 # What a line may carry and still be filed: its meaning is not in doubt.
 _HARMLESS_FAULTS = frozenset({"loinc-check-digit", "loinc-conflict"})
-_BINARY_TYPES = frozenset({"ED", "RP"})
 EffectiveBasis = Observation.EffectiveBasis
 
 
@@ -51,6 +51,7 @@ class JudgedLine:
     effective_basis: str
     doubts: tuple[str, ...]
     refusal: str
+    documents: Documents = field(default_factory=Documents)
 
     @property
     def is_critical(self) -> bool:
@@ -95,7 +96,9 @@ def judge_line(
     loinc = settings.loinc_of(line)
     analyte = by_loinc(loinc) if loinc else None
     key = analyte.key if analyte else None
-    value = _value(line, comma)
+    is_document = line.value_type.strip().upper() in BINARY_TYPES
+    documents = documents_of(line.value_type, line.components)
+    value = parse_value(line.value_type, documents.words) if is_document else _value(line, comma)
     unit = normalise_unit(line.unit_text, key, settings.laboratory.unit_aliases)
     lab_range = parse_reference_range(line.range_text, decimal_comma=comma, analyte_key=key)
     effective_at, basis, doubts = _effective(line, report, message_at, received_at)
@@ -130,7 +133,7 @@ def judge_line(
         loinc=loinc,
         analyte_key=key or "",
         value=value,
-        value_text=_value_text(line),
+        value_text=documents.words if is_document else "\n".join(line.texts),
         unit=unit,
         lab_range=lab_range,
         status=result_status(line.status),
@@ -139,6 +142,7 @@ def judge_line(
         effective_basis=basis,
         doubts=doubts,
         refusal="",
+        documents=documents,
     )
     return replace(judged, refusal=_refusal(judged))
 
@@ -153,7 +157,7 @@ def _refusal(judged: JudgedLine) -> str:
         return named[0] if named else "unknown-code"
     if judged.value.interval is not None and line.unit_text.strip() and judged.unit is None:
         return "unknown-unit"
-    return ""
+    return judged.documents.fault
 
 
 def _value(line: ObservationLine, decimal_comma: bool) -> ObservedValue:
@@ -163,13 +167,6 @@ def _value(line: ObservationLine, decimal_comma: bool) -> ObservedValue:
         return parse_value(line.value_type, "")
     # Several repetitions are a text of several lines, never a number.
     return parse_value("FT", "\n".join(line.texts))
-
-
-def _value_text(line: ObservationLine) -> str:
-    if line.value_type.upper() in _BINARY_TYPES and line.components:
-        # The document itself stays in the stored message.
-        return "^".join(line.components[0][:4])
-    return "\n".join(line.texts)
 
 
 def _effective(
@@ -268,6 +265,7 @@ def content_hash(judged: JudgedLine) -> str:
         verdict.rule_id,
         used.low if used else "",
         used.high if used else "",
+        *(document.digest for document in judged.documents.sent),
     )
 
 

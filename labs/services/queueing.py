@@ -74,6 +74,15 @@ TROUBLES: Final[dict[str, Trouble]] = {
     "modifier-extension": Trouble(
         "The sender adds something that changes the meaning and is not known here.", _ASK_LAB
     ),
+    "document-encoding-unknown": Trouble(
+        "The document is encoded in a way that is not in the HL7 table.", _ASK_LAB
+    ),
+    "document-unreadable": Trouble("The document is damaged: it cannot be decoded.", _ASK_LAB),
+    "document-too-large": Trouble("The document is larger than 10 MB.", _ASK_LAB),
+    "document-of-several": Trouble(
+        "The document came with results of more than one person.", _COMPARE
+    ),
+    "document-empty": Trouble("The result announces a document, but brings none.", _ASK_LAB),
     "value-unreadable": Trouble("The value is of a kind that cannot be read.", _ASK_LAB),
     "repeated-result": Trouble(
         "Several results of one order have this code; it is not clear which one is meant.",

@@ -225,6 +225,7 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     ],
     "ENUM_NAME_OVERRIDES": {
         "CancellationReasonEnum": "appointments.models.Appointment.CancellationReason",
+        "ReportKindEnum": "labs.api.serializers.REPORT_KINDS",
     },
 }
 MAX_JSON_DEPTH = 32
