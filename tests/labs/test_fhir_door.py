@@ -288,7 +288,7 @@ def test_processing_again_reads_the_same_body_again(
     reprocess(message_id=kept()[0].id, actor=cast.lab, now=now)
     assert [row.value_text for row in results()] == ["31"]
     with identity(system("lab-intake")):
-        assert [filing.parser_version for filing in Filing.objects.all()] == ["fhir-2", "fhir-1"]
+        assert [filing.parser_version for filing in Filing.objects.all()] == ["fhir-2", "fhir-2"]
 
 
 def test_test_data_is_kept_and_never_filed(client: Client, bearer: str) -> None:
