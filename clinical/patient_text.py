@@ -1,11 +1,11 @@
 """What each portal state means and what to do, in plain English (grade 6 or below).
 
 Public: `text_for(state) -> PatientText`, `Contact`, `acknowledged_text(...)`,
-`RESULT_NOTE`, `PROMISES`.
+`reviewed_text(...)`, `reviewed_before_text(...)`, `NOT_REVIEWED`, `RESULT_NOTE`, `PROMISES`.
 
 No text says that somebody watches. Only after a named member of staff acknowledged a
-critical result may `acknowledged_text` be shown. The words are ours and were not tested
-with patients.
+critical result may `acknowledged_text` be shown, and only after a review `reviewed_text`.
+The words are ours and were not tested with patients.
 """
 
 from collections.abc import Mapping
@@ -137,3 +137,19 @@ def text_for(state: PortalState) -> PatientText:
 def acknowledged_text(*, role: str, time_text: str) -> str:
     """Return the line that may follow once a named member of staff opened the result."""
     return f"{role} opened this on {time_text}."
+
+
+NOT_REVIEWED = "Nobody has marked this as reviewed yet."
+
+
+def reviewed_text(*, role: str, time_text: str) -> str:
+    """Return the line that a named member of staff's review gives, and nothing else may."""
+    return f"Opened and reviewed by a {role} on {time_text}."
+
+
+def reviewed_before_text(*, role: str, time_text: str) -> str:
+    """Return the line for a review of what stood here before it was corrected."""
+    return (
+        f"A {role} reviewed this on {time_text}, before it was corrected. "
+        "Nobody has marked the corrected result as reviewed yet."
+    )

@@ -32,6 +32,13 @@ from core.models import Attachment
 from core.prepared import Given, Prepared
 from labs.document_reading import documents_as_json, documents_of_results
 from labs.models import DiagnosticReport, Document, Observation
+from labs.reviews import (
+    comments_of_report,
+    comments_of_result,
+    obstacle_of_result,
+    review_of_report,
+    review_of_result,
+)
 from labs.trends import FINAL
 from patients.care_frame import care_frame_column
 from patients.viewer import Viewer
@@ -146,11 +153,16 @@ def _as_rows(
     results: QuerySet[Observation], viewer: Viewer, now: datetime
 ) -> QuerySet[Any, dict[str, Any]]:
     """Return results as dicts; about one patient, each with her care frame in `care`."""
-    shown: QuerySet[Any] = _with_earlier_version(_with_previous(results, viewer, now))
+    shown: QuerySet[Any] = _with_earlier_version(_with_previous(results, viewer, now)).annotate(
+        review=review_of_result(),
+        comments=comments_of_result(now=now),
+        obstacle=obstacle_of_result(observations_for(viewer, now=now)),
+    )
+    columns = (*RESULT_COLUMNS, "previous", "was", "review", "comments", "obstacle")
     if viewer.patient_id is None:
-        return shown.values(*RESULT_COLUMNS, "previous", "was")
+        return shown.values(*columns)
     frame = care_frame_column(patient_id=viewer.patient_id, now=now)
-    return shown.annotate(care=frame).values(*RESULT_COLUMNS, "previous", "was", "care")
+    return shown.annotate(care=frame).values(*columns, "care")
 
 
 # The hot reads are compiled once for each shape; who asks, and when, is filled in.
@@ -248,8 +260,13 @@ def _report_rows(viewer: Viewer, now: datetime) -> QuerySet[Any, dict[str, Any]]
         report_id=OuterRef("id"),
         status__in=("corrected", "amended"),
     )
-    shown: QuerySet[Any] = reports_for(viewer, now=now).annotate(has_correction=Exists(corrected))
-    return shown.values(*REPORT_COLUMNS)
+    visible = observations_for(viewer, now=now)
+    shown: QuerySet[Any] = reports_for(viewer, now=now).annotate(
+        has_correction=Exists(corrected),
+        review=review_of_report(visible),
+        comments=comments_of_report(visible, now=now),
+    )
+    return shown.values(*REPORT_COLUMNS, "review", "comments")
 
 
 def reports_page(viewer: Viewer, *, cursor: str | None, limit: int, now: datetime) -> Page:

@@ -18,6 +18,7 @@ __all__ = [
     "Draft",
     "DrainOutcome",
     "drain",
+    "on_comment_published",
     "on_results_filed",
     "on_work_item_escalated",
     "page_on_call",
@@ -234,6 +235,27 @@ def on_results_filed(delivered: Delivered) -> None:
         # From the event, not from now: one delivered too late is settled as expired, with its row.
         send_after=delivered.occurred_at,
         expires_at=delivered.occurred_at + RULES[purpose].kept_for,
+        now=delivered.now,
+    )
+
+
+def on_comment_published(delivered: Delivered) -> None:
+    """Tell her that there is something new to read; the words never say that it is a comment."""
+    if delivered.patient_id is None:
+        return
+    with identity(system("notifications")):
+        user = user_of_patient(delivered.patient_id)
+    if user is None:
+        return
+    plan_everywhere(
+        recipient=user,
+        patient_id=delivered.patient_id,
+        purpose=Purpose.RESULT,
+        occurrence=f"comment:{delivered.subject_id}",
+        # The report, for its standing is asked again before the notice leaves.
+        subject_id=UUID(delivered.payload["report_id"]),
+        send_after=delivered.occurred_at,
+        expires_at=delivered.occurred_at + RULES[Purpose.RESULT].kept_for,
         now=delivered.now,
     )
 

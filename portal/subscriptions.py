@@ -1,6 +1,6 @@
 """Which part hears of which event: the one place where features meet."""
 
-from core.events import ResultsFiled, subscribe
+from core.events import CommentPublished, ResultsFiled, subscribe
 from notifications.events import NoticeNotReached
 from worklist.events import WorkItemEscalated
 
@@ -11,5 +11,6 @@ def subscribe_all() -> None:
     from worklist import services as worklist
 
     subscribe(ResultsFiled, "notifications.result-notice", notifications.on_results_filed)
+    subscribe(CommentPublished, "notifications.comment-notice", notifications.on_comment_published)
     subscribe(WorkItemEscalated, "notifications.page-on-call", notifications.on_work_item_escalated)
     subscribe(NoticeNotReached, "worklist.call-her", worklist.on_notice_not_reached)

@@ -1,5 +1,6 @@
 """Raise, acknowledge and close work items."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -110,6 +111,36 @@ def _join(item: WorkItem, *, urgency: Urgency, due: datetime, title: str) -> Non
         item.urgency, item.title = urgency, title
     item.due_at = min(item.due_at, due)
     item.save(update_fields=["urgency", "title", "due_at"])
+
+
+def add_evidence(*, beside: Mapping[UUID, Fact], kind: str, patient_id: UUID, now: datetime) -> int:
+    """Add each fact to her open items that have the evidence (`kind`, reference) it stands beside.
+
+    Where no open item has it, nothing happens. Urgency, due time and title stay. Returns how many
+    facts were added; two statements, whatever their number.
+    """
+    with identity(system("worklist")):
+        standing = Evidence.objects.filter(
+            item__patient_id=patient_id,
+            item__closed_at__isnull=True,
+            kind=kind,
+            reference__in=list(beside),
+        ).values_list("item_id", "reference")
+        rows = [
+            Evidence(
+                item_id=item_id,
+                kind=beside[reference].kind,
+                reference=beside[reference].reference,
+                summary=beside[reference].summary,
+                rule_id=beside[reference].rule_id,
+                rule_version=beside[reference].rule_version,
+                added_at=now,
+            )
+            for item_id, reference in standing
+        ]
+        if rows:
+            Evidence.objects.bulk_create(rows, ignore_conflicts=True)
+    return len(rows)
 
 
 def _open_item(item_id: UUID) -> WorkItem:

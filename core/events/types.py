@@ -22,6 +22,26 @@ class ResultsFiled(DomainEvent):
 
 @event_type
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReportReviewed(DomainEvent):
+    """A member of staff marked a report as reviewed; the subject is the report."""
+
+    type: ClassVar[str] = "labs.report.reviewed"
+
+    report_version: int
+
+
+@event_type
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommentPublished(DomainEvent):
+    """A comment that the patient may read was published; the subject is the comment."""
+
+    type: ClassVar[str] = "labs.comment.published"
+
+    report_id: UUID
+
+
+@event_type
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AppointmentBooked(DomainEvent):
     """A visit was booked; the subject is the appointment."""
 

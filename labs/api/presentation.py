@@ -15,6 +15,12 @@ from clinical.report_kinds import kind_of, what_it_is
 from clinical.states import PortalState, patient_label
 from core.links import Link, LinkRequest, links_for
 from core.timeobject import TimeObject, time_object
+from labs.api.reviews import (
+    comments_json,
+    not_worked_out_json,
+    review_of_report_json,
+    review_of_result_json,
+)
 from labs.document_reading import sections_of, shown_documents
 from labs.trends import FINAL
 from patients.care_frame import CareFrame
@@ -157,6 +163,9 @@ def result_json(row: dict[str, Any], page: Page) -> dict[str, Any]:
         "released": page.time(row["visible_from"]),
         "lab_comment": row["lab_comment"],
         "worked_out": _worked_out(row),
+        "not_worked_out": not_worked_out_json(row),
+        "comments": comments_json(row, page),
+        **review_of_result_json(row, page),
         "links": page.links(row["loinc"], state),
     }
 
@@ -251,6 +260,8 @@ def report_json(row: dict[str, Any], page: Page) -> dict[str, Any]:
         "collected": page.time(row["effective_at"]),
         "resulted": page.time(row["resulted_at"]),
         "released": page.time(row["visible_from"]),
+        "comments": comments_json(row, page),
+        **review_of_report_json(row, page),
     }
 
 

@@ -2,10 +2,12 @@
 
 from rest_framework import serializers
 
+from clinical.calcium import Obstacle
 from clinical.report_kinds import ReportKind
 from clinical.states import PortalState, Tier
 from clinical.trend import ExclusionReason
 from core.api.serializers import ListFrame, Section, TimeObject
+from labs.models import ReviewRole
 
 REPORT_KINDS = [(kind.value, kind.value) for kind in ReportKind]
 
@@ -56,6 +58,36 @@ class WorkedOut(serializers.Serializer):
         }
 
 
+class NotWorkedOut(serializers.Serializer):
+    reasons = serializers.ListField(
+        child=serializers.ChoiceField([reason.value for reason in Obstacle])
+    )
+    words = serializers.CharField()
+
+
+class StaffComment(serializers.Serializer):
+    text = serializers.CharField(help_text="Plain text; may have several lines.")
+    language = serializers.CharField()
+    author_role = serializers.ChoiceField(ReviewRole.choices)
+    author_name = serializers.CharField(allow_null=True)
+    at = TimeObject()
+    before_correction = serializers.BooleanField(help_text="What it speaks of was corrected since.")
+
+
+class Reviewed(serializers.Serializer):
+    by_role = serializers.ChoiceField(ReviewRole.choices)
+    at = TimeObject()
+
+
+class Said(serializers.Serializer):
+    """What staff said: comments, and who reviewed it as it stands now."""
+
+    comments = StaffComment(many=True)
+    reviewed = Reviewed(allow_null=True, help_text="Null until somebody marked it as reviewed.")
+    reviewed_before_correction = serializers.BooleanField()
+    review_text = serializers.CharField()
+
+
 class ReadingLink(serializers.Serializer):
     topic = serializers.CharField()
     title = serializers.CharField()
@@ -63,7 +95,7 @@ class ReadingLink(serializers.Serializer):
     language = serializers.CharField()
 
 
-class Result(serializers.Serializer):
+class Result(Said):
     id = serializers.UUIDField()
     report_id = serializers.UUIDField()
     version = serializers.IntegerField()
@@ -89,6 +121,7 @@ class Result(serializers.Serializer):
     released = TimeObject(allow_null=True)
     lab_comment = serializers.CharField()
     worked_out = WorkedOut(allow_null=True)
+    not_worked_out = NotWorkedOut(allow_null=True, help_text="Why calcium was not corrected.")
     links = ReadingLink(many=True)
 
     def get_fields(self) -> dict[str, serializers.Field]:
@@ -96,7 +129,7 @@ class Result(serializers.Serializer):
         return {**super().get_fields(), "label": serializers.CharField()}
 
 
-class Report(serializers.Serializer):
+class Report(Said):
     id = serializers.UUIDField()
     kind = serializers.ChoiceField(REPORT_KINDS)
     kind_text = serializers.CharField(help_text="What such a report is, in plain words.")

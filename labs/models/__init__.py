@@ -3,6 +3,7 @@
 from labs.models.documents import Document
 from labs.models.intake import Filing, InboundMessage, IntakeItem, UnfiledMessage
 from labs.models.results import DiagnosticReport, Observation, ReportVersion
+from labs.models.review import Comment, CommentTemplate, DerivedObstacle, Review, ReviewRole
 from labs.models.senders import (
     CodeMap,
     ConfiguredRange,
@@ -13,7 +14,10 @@ from labs.models.senders import (
 
 __all__ = [
     "CodeMap",
+    "Comment",
+    "CommentTemplate",
     "ConfiguredRange",
+    "DerivedObstacle",
     "DiagnosticReport",
     "Document",
     "Filing",
@@ -22,6 +26,8 @@ __all__ = [
     "MatchDecision",
     "Observation",
     "ReportVersion",
+    "Review",
+    "ReviewRole",
     "SenderName",
     "SendingLaboratory",
     "UnfiledMessage",

@@ -11,6 +11,8 @@ from clinical.calcium import (
     CorrectedCalcium,
     KidneyAndProtein,
     Measurement,
+    NotCorrected,
+    Obstacle,
     corrected_calcium,
 )
 from clinical.reference_ranges import RangeFault, RangeProblem
@@ -20,6 +22,12 @@ from clinical.values import quantity
 from clinical.verdict import Basis, ResultInput, Verdict, judge
 from labs.models import InboundMessage, Observation
 from labs.services.judging import digest
+from labs.services.obstacles import (
+    BETTER_MEASURED,
+    NO_ALBUMIN,
+    NotWorkedOut,
+    record_obstacles,
+)
 from labs.services.rows import (
     range_columns,
     verdict_columns,
@@ -41,6 +49,22 @@ _NO_RANGE_REASON = "Worked out from two results. The lab sent no range for it."
 
 
 @dataclass(frozen=True, slots=True)
+class _Background:
+    """What is known of kidneys and blood proteins, and the results that say so."""
+
+    facts: KidneyAndProtein
+    egfr: UUID | None
+    creatinine: UUID | None
+
+    def results_behind(self, obstacles: tuple[Obstacle, ...]) -> list[UUID]:
+        behind = {
+            Obstacle.LOW_EGFR: self.egfr,
+            Obstacle.EGFR_UNKNOWN_CREATININE_RAISED: self.creatinine,
+        }
+        return [row for obstacle in obstacles if (row := behind.get(obstacle)) is not None]
+
+
+@dataclass(frozen=True, slots=True)
 class DerivedChange:
     """What became of the derived results: new versions, and versions that no longer count."""
 
@@ -55,6 +79,7 @@ def refresh_corrected_calcium(
 
     A new input version makes a new derived version; an input that no longer serves retires it.
     It is not worked out where the laboratory measured ionised calcium or corrected it itself.
+    Where there is none, the reason is kept.
     """
     rows = [row for row in touched if row.analyte_key in _RELEVANT | _KIDNEY]
     if not any(row.analyte_key in _RELEVANT for row in rows):
@@ -82,14 +107,19 @@ def refresh_corrected_calcium(
     background = _background(patient_id, max(row.effective_at for row in calciums))
     filed: list[Observation] = []
     lost: list[Observation] = []
+    obstacles: dict[UUID, NotWorkedOut | None] = {}
     for key, calcium in keys.items():
         versions = [row for row in stored if row.identity_key == key]
-        made = _work_out(calcium, nearby, background)
+        outcome = _work_out(calcium, nearby, background)
+        made = None if isinstance(outcome, NotWorkedOut) else outcome
+        if calcium.withdrawn_at is None:
+            obstacles[calcium.id] = outcome if isinstance(outcome, NotWorkedOut) else None
         change = _settle(made, calcium, key, versions, message=message, now=now)
         filed += change.filed
         lost += change.lost
     _retire(lost, filed, now=now)
     Observation.objects.bulk_create(filed)
+    record_obstacles(obstacles, patient_id=patient_id, now=now)
     return DerivedChange(tuple(filed), tuple(lost))
 
 
@@ -110,8 +140,8 @@ def _measurement(row: Observation) -> Measurement:
 
 
 def _work_out(
-    calcium: Observation, nearby: list[Observation], background: KidneyAndProtein
-) -> tuple[CorrectedCalcium, Observation] | None:
+    calcium: Observation, nearby: list[Observation], background: _Background
+) -> tuple[CorrectedCalcium, Observation] | NotWorkedOut:
     def together(other: Observation) -> bool:
         same_order = other.report.filler_key == calcium.report.filler_key
         return other.effective_at == calcium.effective_at or (
@@ -122,19 +152,32 @@ def _work_out(
         row for row in nearby if row.analyte_key in _BETTER and row.comparable and together(row)
     ]
     if better:
-        return None
+        return NotWorkedOut((BETTER_MEASURED,), (calcium.id, better[0].id))
+    found = NotWorkedOut((NO_ALBUMIN,), (calcium.id,))
     for albumin in nearby:
         if albumin.analyte_key != "albumin" or not together(albumin):
             continue
         made = corrected_calcium(
-            calcium=_measurement(calcium), albumin=_measurement(albumin), background=background
+            calcium=_measurement(calcium),
+            albumin=_measurement(albumin),
+            background=background.facts,
         )
         if isinstance(made, CorrectedCalcium):
             return made, albumin
-    return None
+        found = _obstructed(made, calcium, albumin, background)
+    return found
 
 
-def _background(patient_id: UUID, at: datetime) -> KidneyAndProtein:
+def _obstructed(
+    made: NotCorrected, calcium: Observation, albumin: Observation, background: _Background
+) -> NotWorkedOut:
+    return NotWorkedOut(
+        tuple(str(obstacle) for obstacle in made.obstacles),
+        (calcium.id, albumin.id, *background.results_behind(made.obstacles)),
+    )
+
+
+def _background(patient_id: UUID, at: datetime) -> _Background:
     """Return what is known of kidneys and blood proteins around `at`: two statements."""
     latest: dict[str, Observation] = {}
     kidney = (
@@ -159,13 +202,17 @@ def _background(patient_id: UUID, at: datetime) -> KidneyAndProtein:
         ).values_list("code", flat=True)
     )
     creatinine, egfr = latest.get("creatinine"), latest.get("egfr")
-    return KidneyAndProtein(
-        egfr=value_of(egfr) if egfr else None,
-        creatinine_raised=(
-            direction_of(PortalState(creatinine.state)) == "high" if creatinine else None
+    return _Background(
+        facts=KidneyAndProtein(
+            egfr=value_of(egfr) if egfr else None,
+            creatinine_raised=(
+                direction_of(PortalState(creatinine.state)) == "high" if creatinine else None
+            ),
+            on_dialysis="dialysis" in conditions,
+            paraprotein="paraprotein" in conditions,
         ),
-        on_dialysis="dialysis" in conditions,
-        paraprotein="paraprotein" in conditions,
+        egfr=egfr.id if egfr else None,
+        creatinine=creatinine.id if creatinine else None,
     )
 
 

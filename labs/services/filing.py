@@ -18,6 +18,7 @@ from labs.models import Filing, InboundMessage, Observation
 from labs.readings import format_of, read
 from labs.services import alarms
 from labs.services.announcing import announce
+from labs.services.correcting import tell_of_corrections
 from labs.services.derived import refresh_corrected_calcium
 from labs.services.documents import store_documents
 from labs.services.judging import QUEUED_DOUBTS, JudgedLine, Person, judge_line
@@ -33,6 +34,7 @@ from labs.services.reports import (
     settle_versions,
     stands_alone,
 )
+from labs.services.rising import raise_for_rising_calcium
 from labs.services.rows import observation_row, withheld
 from labs.services.senders import SenderSettings, load_settings
 from labs.services.versions import Standing
@@ -320,6 +322,7 @@ def _write(
     derived = refresh_corrected_calcium(current, message=work.message, now=work.now)
     refresh_heads(moved, now=work.now)
     filed = [*current, *derived.filed]
+    tell_of_corrections([*superseded, *derived.lost], filed, now=work.now)
     _alarm(work, filed, wrong_patient)
     if not moved:
         return
@@ -409,6 +412,7 @@ def _alarm(work: FilingPass, filed: list[Observation], wrong_patient: list[Obser
     laboratory = work.settings.laboratory
     alarms.raise_for_results(filed, laboratory=laboratory, now=work.now)
     alarms.raise_for_hys_law(filed, laboratory=laboratory, now=work.now)
+    raise_for_rising_calcium(filed, laboratory=laboratory, now=work.now)
     alarms.raise_wrong_patient(wrong_patient, laboratory=laboratory, now=work.now)
 
 

@@ -226,6 +226,7 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "ENUM_NAME_OVERRIDES": {
         "CancellationReasonEnum": "appointments.models.Appointment.CancellationReason",
         "ReportKindEnum": "labs.api.serializers.REPORT_KINDS",
+        "ReviewRoleEnum": "labs.models.ReviewRole",
     },
 }
 MAX_JSON_DEPTH = 32

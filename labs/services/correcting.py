@@ -1,0 +1,41 @@
+"""What staff are told when a result that they were alarmed about changes."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from labs.models import Observation
+from worklist.services import Fact, add_evidence
+
+_EARLY = frozenset({"registered", "preliminary"})
+
+
+def tell_of_corrections(
+    superseded: Sequence[Observation], current: Sequence[Observation], *, now: datetime
+) -> None:
+    """Add to each open item of a changed result what it was and what it is now.
+
+    Nothing is closed and no title changes: whoever acted on the old number decides.
+    """
+    successor = {row.identity_key: row for row in current}
+    facts = {}
+    for old in superseded:
+        new = successor.get(old.identity_key)
+        withdrawn = new is None or new.withdrawn_at is not None
+        is_now = "withdrawn" if new is None or withdrawn else _told(new)
+        if is_now == _told(old):
+            continue
+        how = "changed" if old.status in _EARLY and not withdrawn else "corrected"
+        facts[old.id] = Fact(
+            kind="correction",
+            reference=old.id if new is None else new.id,
+            summary=f"{old.display_name[:60]} {how}: was {_told(old)}, now {is_now}"[:200],
+            rule_id="" if new is None else new.rule_id,
+            rule_version="" if new is None else new.rule_version,
+        )
+    if facts:
+        add_evidence(beside=facts, kind="observation", patient_id=superseded[0].patient_id, now=now)
+
+
+def _told(row: Observation) -> str:
+    value = f"{row.value_text[:24]} {row.unit_text[:12]}".strip()
+    return f"{value} ({row.state})"
