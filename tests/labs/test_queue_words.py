@@ -28,10 +28,12 @@ NO_REASONS = {
     *("charset-mismatch", "encoding-characters-invalid", "line-without-segment"),
     "report-code-missing",
     # dispositions, fates, statuses, kinds of evidence, purposes
-    *("test-area", "not-filed", "entered-in-error", "intake-item"),
+    *("test-area", "not-filed", "entered-in-error", "intake-item", "observation-rising"),
     *("lab-intake", "privacy-incident"),
     # refusals to staff
     *("already-approved", "already-cleared", "own-range", "not-reprocessable"),
+    *("already-reviewed", "report-changed", "comment-settled", "placeholder-left"),
+    *("own-template", "template-decided", "template-not-in-use"),
     *("match-already-confirmed", "match-already-proposed", "match-already-revoked"),
     *("match-look-alike", "match-not-decidable", "match-number-of-another", "match-own-proposal"),
 }
