@@ -92,7 +92,9 @@ class ProfileFact(BaseModel):
     """One dated fact of the disease profile, with its source. A change is a new row.
 
     `kind` says what is known (site, subtype marker, course, treatment); "not tested" is a
-    fact of its own and never the same as "negative".
+    fact of its own and never the same as "negative". A fact that rests on a result names it
+    (`observation_id`, `report_id`); `starts_on` is then the day of the sample and
+    `recorded_by` the clinician who confirmed it.
     """
 
     class Kind(models.TextChoices):
@@ -109,6 +111,8 @@ class ProfileFact(BaseModel):
         NEGATIVE = "negative"
         LOW = "low"
         ULTRALOW = "ultralow"
+        EQUIVOCAL = "equivocal"
+        UNCERTAIN = "uncertain"
         NOT_TESTED = "not-tested"
         UNKNOWN = "unknown"
 
@@ -123,9 +127,21 @@ class ProfileFact(BaseModel):
     recorded_by = models.ForeignKey(User, models.PROTECT, null=True, related_name="+")
     recorded_at = models.DateTimeField()
     superseded_at = models.DateTimeField(null=True, blank=True)
+    observation_id = models.UUIDField(null=True, blank=True)
+    report_id = models.UUIDField(null=True, blank=True)
 
     class Meta:
         constraints = [
+            models.CheckConstraint(
+                condition=Q(observation_id__isnull=True, report_id__isnull=True)
+                | Q(
+                    observation_id__isnull=False,
+                    report_id__isnull=False,
+                    starts_on__isnull=False,
+                    recorded_by__isnull=False,
+                ),
+                name="profile_fact_evidence_dated_and_confirmed",
+            ),
             models.UniqueConstraint(
                 fields=["patient", "kind", "code"],
                 condition=Q(superseded_at__isnull=True),

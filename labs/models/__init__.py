@@ -1,5 +1,6 @@
 """Laboratory tables: who sends, what came in, what became of it, and the results themselves."""
 
+from labs.models.biomarkers import BiomarkerProposal
 from labs.models.documents import Document
 from labs.models.intake import Filing, InboundMessage, IntakeItem, UnfiledMessage
 from labs.models.results import DiagnosticReport, Observation, ReportVersion
@@ -13,6 +14,7 @@ from labs.models.senders import (
 )
 
 __all__ = [
+    "BiomarkerProposal",
     "CodeMap",
     "Comment",
     "CommentTemplate",

@@ -16,7 +16,7 @@ from labs.documents import BINARY_TYPES, Documents, without_data
 from labs.hl7.oru import ObservationLine, OruMessage, PatientGroup, Report
 from labs.models import Filing, InboundMessage, Observation
 from labs.readings import format_of, read
-from labs.services import alarms
+from labs.services import alarms, biomarkers
 from labs.services.announcing import announce
 from labs.services.correcting import tell_of_corrections
 from labs.services.derived import refresh_corrected_calcium
@@ -319,6 +319,9 @@ def _write(
     Observation.objects.bulk_create(new)
     store_documents(sent, now=work.now)
     current = [row for row in new if row.superseded_at is None]
+    laboratory = work.settings.laboratory
+    biomarkers.question_facts([*superseded, *withdrawn], laboratory=laboratory, now=work.now)
+    biomarkers.propose(current, zone=work.settings.zone, now=work.now)
     derived = refresh_corrected_calcium(current, message=work.message, now=work.now)
     refresh_heads(moved, now=work.now)
     filed = [*current, *derived.filed]

@@ -67,6 +67,8 @@ class NewFact:
     detail: str = ""
     starts_on: date | None = None
     ends_on: date | None = None
+    observation_id: UUID | None = None
+    report_id: UUID | None = None
 
 
 def register_patient(
@@ -174,9 +176,12 @@ def record_fact(
     change = Change("patients.fact.record", AuditEvent.Action.CREATE, "ProfileFact")
     with writing(change, now=now):
         patient = locked_patient(patient_id)
-        ProfileFact.objects.filter(
+        counting = ProfileFact.objects.filter(
             patient=patient, kind=fact.kind, code=fact.code, superseded_at__isnull=True
-        ).update(superseded_at=now)
+        )
+        is_history = _is_older(fact, counting.first())
+        if not is_history:
+            counting.update(superseded_at=now)
         made = ProfileFact.objects.create(
             patient=patient,
             kind=fact.kind,
@@ -188,12 +193,27 @@ def record_fact(
             source=fact.source,
             recorded_by=recorded_by,
             recorded_at=now,
+            superseded_at=now if is_history else None,
+            observation_id=fact.observation_id,
+            report_id=fact.report_id,
         )
         change.patient_id, change.resource_id = patient.pk, made.pk
+        if is_history:
+            return made
         change.event = events.ProfileChanged(
             subject_id=made.pk, patient_id=patient.pk, kind=made.kind, code=made.code
         )
     return made
+
+
+def _is_older(fact: NewFact, counting: ProfileFact | None) -> bool:
+    """Say whether a fact from a result speaks of an earlier day than the one that counts.
+
+    A fact without a day speaks of the day on which it was recorded.
+    """
+    if counting is None or fact.observation_id is None or fact.starts_on is None:
+        return False
+    return fact.starts_on < (counting.starts_on or counting.recorded_at.date())
 
 
 def _check(demographics: Demographics, *, now: datetime) -> str:
