@@ -33,7 +33,7 @@ DROP FUNCTION labs_biomarkerproposal_frozen();
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("labs", "0007_documents"),
+        ("labs", "0006_review"),
         ("patients", "0005_profile_evidence"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]

@@ -35,6 +35,7 @@ NO_REASONS = {
     *("already-reviewed", "report-changed", "comment-settled", "placeholder-left"),
     *("own-template", "template-decided", "template-not-in-use"),
     *("match-already-confirmed", "match-already-proposed", "match-already-revoked"),
+    *("marker-decided", "marker-not-released", "marker-unread", "profile-fact", "profile-evidence"),
     *("match-look-alike", "match-not-decidable", "match-number-of-another", "match-own-proposal"),
 }
 
