@@ -4,15 +4,18 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Count, Min, Q
+from django.db.models import Count, Min, Model, Q
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
 
 from core.areas import Area
 from core.clock import utc_now
+from labs import queues
+from labs.models import DiagnosticReport, IntakeItem, Observation
 from notifications.models import Notification
 from patients.viewer import Viewer
 from worklist.models import WorkItem
+from worklist.selectors import critical_results
 
 UNMATCHED = "intake.unmatched"
 # A planned notice that is this late means that nobody sends.
@@ -35,6 +38,12 @@ def due_work(viewer: Viewer, *, now: datetime) -> list[Figure]:
     figures: list[Figure] = []
     if viewer.may(Area.WORKLIST) or viewer.may(Area.INTAKE):
         figures += _open_items(now=now)
+    if viewer.may(Area.WORKLIST):
+        figures.append(_critical_results())
+    if viewer.may(Area.LABS):
+        figures += _results()
+    if viewer.may(Area.INTAKE):
+        figures += _intake()
     if viewer.may(Area.NOTIFICATIONS):
         figures.append(_oldest_unsent(now=now))
     return figures
@@ -72,6 +81,50 @@ def _open_items(*, now: datetime) -> list[Figure]:
     ]
 
 
+def _critical_results() -> Figure:
+    waiting = WorkItem.objects.filter(critical_results(), closed_at__isnull=True).count()
+    return Figure(
+        "Critical results",
+        str(waiting),
+        "Open emergencies that a laboratory result is a reason for.",
+        waiting > 0,
+        f"{_list_of(WorkItem)}?critical=yes",
+    )
+
+
+def _results() -> list[Figure]:
+    reports, disagree = queues.unreviewed_reports(), queues.unreviewed_discrepancies()
+    return [
+        Figure(
+            "Reports nobody has reviewed",
+            reports,
+            "As they stand now; the most serious first, then the oldest.",
+            False,
+            f"{_list_of(DiagnosticReport)}?reviewed=no",
+        ),
+        Figure(
+            "Flag and range disagree",
+            disagree,
+            "Results whose flag and ours differ, in reports that nobody has reviewed.",
+            disagree != "0",
+            f"{_list_of(Observation)}?discrepancy__exact=1&reviewed=no",
+        ),
+    ]
+
+
+def _intake() -> list[Figure]:
+    return [
+        Figure(
+            words,
+            counted := queues.open_troubles(kind),
+            "Open rows of the intake queue; each says what clears it.",
+            counted != "0",
+            f"{_list_of(IntakeItem)}?trouble={kind}",
+        )
+        for kind, (words, _) in queues.TROUBLES.items()
+    ]
+
+
 def _oldest_unsent(*, now: datetime) -> Figure:
     oldest = Notification.objects.filter(
         state__in=[Notification.State.PLANNED, Notification.State.CLAIMED], send_after__lte=now
@@ -87,7 +140,7 @@ def _oldest_unsent(*, now: datetime) -> Figure:
     )
 
 
-def _list_of(model: type[WorkItem] | type[Notification]) -> str:
+def _list_of(model: type[Model]) -> str:
     try:
         return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
     except NoReverseMatch:

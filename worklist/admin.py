@@ -19,6 +19,7 @@ from patients.admin_base import StaffModelAdmin
 from patients.models import Patient
 from worklist import services
 from worklist.models import Escalation, Evidence, WorkItem
+from worklist.selectors import critical_results
 
 CLOSURE_CODES = [
     ("called", "Called her"),
@@ -56,6 +57,19 @@ class EscalationInline(RoleTabularInline):
     readonly_fields = fields
 
 
+class CriticalResultFilter(admin.SimpleListFilter):
+    """Emergencies that a laboratory result is a reason for."""
+
+    title = "critical results"
+    parameter_name = "critical"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("yes", "Yes")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(critical_results()) if self.value() == "yes" else queryset
+
+
 @admin.register(WorkItem)
 class WorkItemAdmin(StaffModelAdmin):
     area = Area.WORKLIST
@@ -71,7 +85,10 @@ class WorkItemAdmin(StaffModelAdmin):
         "facts",
         "acknowledged_at",
     )
-    list_filter = ("urgency", "owner_team", ("closed_at", admin.EmptyFieldListFilter))
+    list_filter = (
+        *("urgency", "owner_team", CriticalResultFilter),
+        ("closed_at", admin.EmptyFieldListFilter),
+    )
     ordering = ("due_at", "id")
     inlines = (EvidenceInline, EscalationInline)
     fields = (

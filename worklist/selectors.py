@@ -2,13 +2,13 @@
 
 from datetime import datetime, timedelta
 
-from django.db.models import Count, QuerySet
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 
 from accounts.models import DutyShift, Holiday, OpeningHours, Organization
 from core.db import identity, system
 from patients.viewer import Viewer
 from worklist.calendar import HORIZON, Hours, Span, StaffedCalendar
-from worklist.models import WorkItem
+from worklist.models import Evidence, Urgency, WorkItem
 
 
 def staffed_calendar(organization: Organization, *, now: datetime) -> StaffedCalendar:
@@ -42,6 +42,12 @@ def open_items_for(viewer: Viewer) -> QuerySet[WorkItem]:
     if not viewer.may("worklist"):
         return WorkItem.objects.none()
     return WorkItem.objects.filter(closed_at__isnull=True).order_by("due_at", "id")
+
+
+def critical_results() -> Q:
+    """Return what picks the emergencies that a laboratory result is a reason for."""
+    of_a_result = Evidence.objects.filter(item=OuterRef("pk"), kind="observation")
+    return Q(Exists(of_a_result), urgency=Urgency.EMERGENCY)
 
 
 def overdue_by_urgency(*, now: datetime) -> dict[str, int]:

@@ -4,6 +4,7 @@ Message text is shown on a page of its own only; each look is recorded.
 """
 
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
@@ -16,9 +17,11 @@ from accounts.admin_base import RoleTabularInline
 from core.areas import Area
 from core.clock import utc_now
 from core.errors import DomainError
+from labs.admin.filters import TroubleFilter
 from labs.admin.steps import StepsAdmin
 from labs.hl7.charset import decode
 from labs.models import Filing, InboundMessage, IntakeItem
+from labs.queues import TROUBLES
 from labs.services.intake import reprocess
 from labs.services.matching import DECIDABLE
 from labs.services.settling import clear_item
@@ -65,13 +68,13 @@ class IntakeItemAdmin(StepsAdmin):
 
     area = Area.INTAKE
     told = "note"
-    list_display = ("raised_at", "reason", "words", "code", "laboratory", "cleared_at")
-    list_filter = (OpenFilter, "reason", "laboratory")
+    list_display = ("raised_at", "reason", "words", "code", "laboratory", "remedy", "cleared_at")
+    list_filter = (OpenFilter, TroubleFilter, "reason", "laboratory")
     list_select_related = ("laboratory",)
     ordering = ("raised_at", "id")
     actions_submit_line = ("settle", "process_again")
     fields = (
-        *("reason", "words", "action", "whose", "code", "laboratory", "the_message"),
+        *("reason", "words", "action", "remedy", "whose", "code", "laboratory", "the_message"),
         "obr_position",
         *("obx_index", "segment_text", "raised_at", "cleared_at", "cleared_by", "clearance"),
         "note",
@@ -111,6 +114,21 @@ class IntakeItemAdmin(StepsAdmin):
             return "-"
         address = reverse("admin:labs_matchdecision_propose", args=[item.pk])
         return format_html('<a href="{}">compare with the patient index and decide</a>', address)
+
+    @display(description="what clears it")
+    def remedy(self, item: IntakeItem) -> str:
+        """Link to the page where it is put right; the message is processed again afterwards."""
+        if item.cleared_at is not None:
+            return "-"
+        if item.reason in TROUBLES["codes"][1]:
+            asked = urlencode({"laboratory": item.laboratory_id, "local_code": item.code})
+            return format_html(
+                '<a href="{}?{}">map this code</a>', reverse("admin:labs_codemap_add"), asked
+            )
+        if item.reason in TROUBLES["units"][1] and item.laboratory_id is not None:
+            address = reverse("admin:labs_sendinglaboratory_change", args=[item.laboratory_id])
+            return format_html('<a href="{}">units of this laboratory</a>', address)
+        return "-"
 
     @display(description="segment")
     def segment_text(self, item: IntakeItem) -> str:

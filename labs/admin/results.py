@@ -18,6 +18,7 @@ from django.db.models import (
     When,
 )
 from django.db.models import Value as Constant
+from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -26,15 +27,17 @@ from django.utils.safestring import mark_safe
 from unfold.decorators import display
 
 from clinical.states import PortalState, Tier, patient_label
-from core import audit
 from core.areas import Area
 from core.clock import utc_now
 from core.errors import NotFound
-from core.models import AuditEvent
 from labs.admin.documents import ReportDocumentsAdmin
+from labs.admin.filters import MyPatientsFilter, ResultReviewedFilter, ReviewedFilter
+from labs.admin.looks import record_results
+from labs.admin.reviewing import ReviewPages
 from labs.admin.words import EXCLUDED_BECAUSE, TIER_LABELS, WAITING, person, released_words
 from labs.charts import draw, inline
 from labs.models import DiagnosticReport, Observation
+from labs.reviews import is_reviewed
 from labs.selectors import series_rows
 from labs.staff_reading import grade_words, grades_of, liver_pattern, staff_results
 from labs.trend_words import shown
@@ -78,12 +81,17 @@ class WorstFilter(admin.SimpleListFilter):
 
 
 @admin.register(DiagnosticReport)
-class DiagnosticReportAdmin(ReportDocumentsAdmin):
+class DiagnosticReportAdmin(ReviewPages, ReportDocumentsAdmin):
     """The queue of reports: what waits first, by seriousness, then the oldest; then the newest."""
 
     area = Area.LABS
-    list_display = ("who", "name", "worst_label", "waiting", "collected", "status", "laboratory")
-    list_filter = (WaitingFilter, WorstFilter, "status", "laboratory")
+    list_display = (
+        *("who", "name", "worst_label", "waiting", "reviewed", "collected", "status"),
+        "laboratory",
+    )
+    list_filter = (
+        *(ReviewedFilter, WaitingFilter, MyPatientsFilter, WorstFilter, "status", "laboratory"),
+    )
     list_select_related = ("patient", "laboratory")
     search_fields = ("patient__family_name__istartswith",)
     fields = (
@@ -112,9 +120,13 @@ class DiagnosticReportAdmin(ReportDocumentsAdmin):
         return reports.annotate(
             worst=Subquery(worst),
             waits=Exists(results.filter(id__in=untaken.values("reference"))),
+            was_reviewed=is_reviewed(),
         )
 
     def get_ordering(self, request: HttpRequest) -> Any:
+        if request.GET.get(ReviewedFilter.parameter_name) == "no":
+            # What nobody reviewed yet: the most serious first, then the oldest.
+            return (Coalesce("worst", Constant(_UNRATED)).desc(), "effective_at", "id")
         waiting = Q(waits=True)
         return (
             "-waits",
@@ -142,6 +154,10 @@ class DiagnosticReportAdmin(ReportDocumentsAdmin):
     @display(description="taken", label={WAITING: "danger"})
     def waiting(self, report: Any) -> str:
         return WAITING if report.waits else "-"
+
+    @display(description="reviewed", boolean=True)
+    def reviewed(self, report: Any) -> bool:
+        return bool(report.was_reviewed)
 
     @display(description="collected", ordering="effective_at")
     def collected(self, report: DiagnosticReport) -> datetime:
@@ -181,11 +197,14 @@ class DiagnosticReportAdmin(ReportDocumentsAdmin):
             operation="admin.diagnosticreport.results",
             now=now,
         )
+        said = self.said_about(request, report)
         return {
             **self.in_words(report, [result.row for result in results], now=now),
+            **said,
             "results": [
                 {
                     "row": result.row,
+                    "not_corrected": said["obstacles"].get(result.row.pk, ()),
                     "label": patient_label(PortalState(result.row.state)),
                     "grades": [grade_words(grade) for grade in result.grades],
                     "times_uln": result.times_uln and f"{result.times_uln:.1f}",
@@ -211,19 +230,6 @@ def _rank() -> Case:
     return Case(*whens, default=Constant(_UNRATED), output_field=IntegerField())
 
 
-def record_results(ids: list[UUID], *, patient_id: UUID, operation: str, now: datetime) -> None:
-    """Audit that these results were shown on a page. Raises: AuditUnavailable."""
-    audit.record(
-        action=AuditEvent.Action.READ,
-        operation=operation,
-        now=now,
-        area=Area.LABS,
-        patient_id=patient_id,
-        resource="Observation",
-        resource_ids=ids,
-    )
-
-
 def trend_address(row: Observation) -> str:
     """Return the address of the trend page; empty for a test outside the catalogue."""
     if not row.analyte_key:
@@ -237,7 +243,10 @@ class ObservationAdmin(StaffModelAdmin):
 
     area = Area.LABS
     list_display = ("who", "display_name", "value", "state_label", "collected", "status", "version")
-    list_filter = ("tier", "state", "status", "origin", "discrepancy", "laboratory")
+    list_filter = (
+        *("tier", "state", "status", "origin", "discrepancy", ResultReviewedFilter),
+        *(MyPatientsFilter, "laboratory"),
+    )
     list_select_related = ("patient",)
     search_fields = ("patient__family_name__istartswith",)
     ordering = ("-effective_at", "-id")

@@ -33,7 +33,7 @@ NO_REASONS = {
     # refusals to staff
     *("already-approved", "already-cleared", "own-range", "not-reprocessable"),
     *("already-reviewed", "report-changed", "comment-settled", "placeholder-left"),
-    *("own-template", "template-decided", "template-not-in-use"),
+    *("own-template", "template-decided", "template-not-in-use", "template-written-at-once"),
     *("match-already-confirmed", "match-already-proposed", "match-already-revoked"),
     *("marker-decided", "marker-not-released", "marker-unread", "profile-fact", "profile-evidence"),
     *("match-look-alike", "match-not-decidable", "match-number-of-another", "match-own-proposal"),
