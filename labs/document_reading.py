@@ -7,7 +7,7 @@ from uuid import UUID
 
 import orjson
 from django.contrib.postgres.expressions import ArraySubquery
-from django.db.models import BooleanField, F, Func, OuterRef, QuerySet, TextField
+from django.db.models import BooleanField, Exists, F, Func, OuterRef, QuerySet, TextField
 from django.db.models.functions import Cast, JSONObject
 
 from clinical.report_kinds import ReportKind
@@ -24,7 +24,13 @@ class ReportOpen(Func):
 
 def documents_of_results(results: QuerySet[Observation], viewer: Viewer) -> QuerySet[Document]:
     """Return the documents of `results`, which are what `viewer` may read."""
-    documents = Document.objects.filter(observation_id__in=results.values("id"))
+    # Report and patient beside the id: the planner then looks at one report, not at a record.
+    of_one = results.filter(
+        patient_id=OuterRef("patient_id"),
+        report_id=OuterRef("report_id"),
+        id=OuterRef("observation_id"),
+    )
+    documents = Document.objects.filter(Exists(of_one))
     if viewer.kind not in ("patient", "proxy"):
         return documents
     assert viewer.patient_id is not None
@@ -38,7 +44,7 @@ def documents_as_json(documents: QuerySet[Document]) -> ArraySubquery:
     """Return the documents of the outer report as a list of JSON texts, for `shown_documents`."""
     rows = documents.filter(patient_id=OuterRef("patient_id"), report_id=OuterRef("id"))
     return ArraySubquery(
-        rows.order_by("observation__position", "position").values(
+        rows.order_by("position").values(
             one=Cast(
                 JSONObject(
                     id="id",
@@ -66,8 +72,11 @@ class ShownDocument:
     at: datetime
 
 
-def shown_documents(texts: list[str]) -> list[ShownDocument]:
-    return [_shown(orjson.loads(text)) for text in texts]
+def shown_documents(texts: list[str], rows: list[dict[str, Any]]) -> list[ShownDocument]:
+    """Return the documents of a report in the order of its results, `rows`."""
+    place = {row["id"]: number for number, row in enumerate(rows)}
+    shown = [_shown(orjson.loads(text)) for text in texts]
+    return sorted(shown, key=lambda document: place.get(document.observation_id, len(place)))
 
 
 def _shown(read: dict[str, Any]) -> ShownDocument:

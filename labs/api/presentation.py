@@ -227,7 +227,7 @@ def report_in_words(
     row: dict[str, Any], results: list[dict[str, Any]], page: Page
 ) -> dict[str, Any]:
     """Return what a report says beside numbers: its texts in order, and its files."""
-    documents = shown_documents(row["documents"])
+    documents = shown_documents(row["documents"], results)
     return {
         "narrative": sections_of(kind_of(row["category"], row["loinc"]), results, documents),
         "documents": [

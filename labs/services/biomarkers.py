@@ -1,7 +1,7 @@
 """Propose what results say about tumour markers, and tell when a decided one was corrected."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 from clinical.biomarkers import RULE_VERSION, read_marker
 from clinical.her2 import her2_of
 from clinical.markers import Finding, Kind, Marker, MarkerResult, loincs_of, marker_of
+from labs.hl7.facts import Report
 from labs.models import BiomarkerProposal, Observation, SendingLaboratory
 from labs.stored import value_of
 from labs.trends import FINAL
@@ -20,11 +21,23 @@ _CODED = frozenset({"CE", "CWE", "CNE", "CF"})
 _PARTS_OF_HER2 = frozenset({Kind.HER2_IHC, Kind.HER2_ISH})
 
 
-def propose(rows: Iterable[Observation], *, zone: ZoneInfo, now: datetime) -> None:
+def specimen_words(report: Report) -> str:
+    """Return what was sampled and its number, as far as the laboratory said so."""
+    specimen = report.specimen
+    if specimen is None:
+        return ""
+    kind = specimen.type.text or specimen.type.original_text or specimen.type.code
+    return " ".join(filter(None, (kind, specimen.identifier.value)))[:200]
+
+
+def propose(
+    rows: Iterable[Observation], specimens: Mapping[UUID, str], *, zone: ZoneInfo, now: datetime
+) -> None:
     """Insert a proposal for each new finished result that tests a marker.
 
-    No statement for other results. A stain and a hybridisation of HER2 on one specimen are one
-    proposal, also when they come in two messages.
+    `specimens` are the words for the sample of each row. No statement for other results. A stain
+    and a hybridisation of HER2 on one specimen are one proposal, also when they come in two
+    messages.
     """
     finished = [row for row in rows if _finished(row)]
     tests = {row.id: marker_of(row.loinc, row.code_text) for row in finished}
@@ -49,7 +62,9 @@ def propose(rows: Iterable[Observation], *, zone: ZoneInfo, now: datetime) -> No
             rests_on.append(partner.id)
             combined.add(partner.id)
         if finding is not None:
-            made.append(_proposal(row, finding, rests_on, zone=zone, now=now))
+            made.append(
+                _proposal(row, finding, rests_on, specimens.get(row.id, ""), zone=zone, now=now)
+            )
     if combined:
         _replace_open(
             BiomarkerProposal.objects.filter(observation_id__in=combined).values_list(
@@ -114,7 +129,13 @@ def _her2_partners(rows: list[Observation]) -> dict[UUID, Observation]:
 
 
 def _proposal(
-    row: Observation, finding: Finding, rests_on: list[UUID], *, zone: ZoneInfo, now: datetime
+    row: Observation,
+    finding: Finding,
+    rests_on: list[UUID],
+    specimen: str,
+    *,
+    zone: ZoneInfo,
+    now: datetime,
 ) -> BiomarkerProposal:
     return BiomarkerProposal(
         patient_id=row.patient_id,
@@ -127,7 +148,7 @@ def _proposal(
         source_text=finding.source_text,
         detail=finding.detail[:120],
         rule_version=RULE_VERSION,
-        specimen=row.specimen,
+        specimen=specimen,
         collected_on=row.effective_at.astimezone(zone).date(),
         proposed_at=now,
     )

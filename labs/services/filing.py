@@ -282,6 +282,7 @@ def _write(
 ) -> None:
     new: list[Observation] = []
     sent: list[tuple[Observation, Documents]] = []
+    specimens: dict[UUID, str] = {}
     superseded: list[Observation] = []
     withdrawn: list[Observation] = []
     wrong_patient: list[Observation] = []
@@ -300,6 +301,7 @@ def _write(
         row = _version(work, entry, draft)
         new.append(row)
         sent.append((row, entry.judged.documents))
+        specimens[row.id] = biomarkers.specimen_words(entry.judged.report)
         _collect_doubts(work, entry, row)
         draft.changed = True
         if entry.standing is not Standing.REPLACES:
@@ -321,7 +323,7 @@ def _write(
     current = [row for row in new if row.superseded_at is None]
     laboratory = work.settings.laboratory
     biomarkers.question_facts([*superseded, *withdrawn], laboratory=laboratory, now=work.now)
-    biomarkers.propose(current, zone=work.settings.zone, now=work.now)
+    biomarkers.propose(current, specimens, zone=work.settings.zone, now=work.now)
     derived = refresh_corrected_calcium(current, message=work.message, now=work.now)
     refresh_heads(moved, now=work.now)
     filed = [*current, *derived.filed]

@@ -88,8 +88,9 @@ def accept(proposal: BiomarkerProposal, cast: Cast, now: datetime) -> BiomarkerP
 def test_a_result_proposes_and_changes_nothing_by_itself(
     cast: Cast, main_lab: SendingLaboratory, now: datetime
 ) -> None:
-    file(now, marker("Positive (95 %)"))
+    file(now, marker("Positive (95 %)"), specimen="B26-77")
     (proposal,) = proposals()
+    assert proposal.specimen == "SER B26-77"
     assert (proposal.marker, proposal.reading) == ("ER", "positive")
     assert proposal.source_text == "Positive (95 %)"
     assert (proposal.collected_on, proposal.decision) == (date(2026, 11, 20), "")

@@ -82,6 +82,14 @@ def test_a_document_is_listed_and_given_out_byte_for_byte(
     assert (again.status_code, again.content) == (304, b"")
 
 
+def test_documents_stand_in_the_order_of_their_results(
+    main_lab: SendingLaboratory, as_anna: Api, now: datetime
+) -> None:
+    lines = [ed(PDF + bytes([65 + n]), sub_id=str(n), name=f"Part {n}") for n in (3, 1, 2)]
+    send_one(now, *lines)
+    assert [document["title"] for document in documents(as_anna)] == ["Part 3", "Part 1", "Part 2"]
+
+
 def test_each_download_is_in_the_audit(
     cast: Cast, main_lab: SendingLaboratory, as_anna: Api, now: datetime
 ) -> None:
