@@ -30,7 +30,7 @@ SCOPE_WORDS: dict[str, str] = {
     Scope.APPOINTMENTS_WRITE: "Book, move and cancel your appointments",
     Scope.LABS_READ: "See your test results",
     Scope.SYMPTOMS_READ: "See how you said you feel",
-    Scope.SYMPTOMS_WRITE: "Send how you feel",
+    Scope.SYMPTOMS_WRITE: "Send how you feel, and results from elsewhere",
     Scope.MESSAGES_READ: "Read your messages",
     Scope.MESSAGES_WRITE: "Write messages for you",
     Scope.EDUCATION_READ: "See what you saved to read",

@@ -32,6 +32,7 @@ SYSTEM_PURPOSES: dict[str, frozenset[Area]] = {
     "check-ins": frozenset({Area.RECORD, Area.SYMPTOMS}),
     "booking": frozenset({Area.RECORD, Area.APPOINTMENTS}),
     "privacy-incident": frozenset({Area.AUDIT}),
+    "outside-results": frozenset({Area.RECORD, Area.LABS}),
     "release": frozenset({Area.RECORD, Area.LABS}),
     "registration": frozenset({Area.RECORD, Area.APPOINTMENTS, Area.SYMPTOMS, Area.LABS}),
     "events": frozenset(),

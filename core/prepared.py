@@ -67,7 +67,8 @@ class Prepared:
         self._sql = text % tuple(
             p.placeholder() if isinstance(p, Given) else _written_out(p) for p in parameters
         )
-        self._names = [*query.extra_select, *query.values_select, *query.annotation_select]
+        # The order in which `.values()` names its columns.
+        self._names = list(query.selected or ())
         self._converters = compiler.get_converters([column for column, *_ in compiler.select])
         self._compiler = compiler
 

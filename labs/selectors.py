@@ -5,7 +5,6 @@ Row security says the same once more for patients and caregivers; staff see ever
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, cast
@@ -13,6 +12,7 @@ from uuid import UUID
 
 from django.db.models import (
     CharField,
+    Count,
     DateTimeField,
     Exists,
     F,
@@ -23,7 +23,7 @@ from django.db.models import (
     TextField,
     UUIDField,
 )
-from django.db.models.functions import Cast, JSONObject
+from django.db.models.functions import Cast, Coalesce, JSONObject
 
 from core.api.paging import Page, after, decode_cursor, keyset_page, page_of
 from core.db import Kind
@@ -31,7 +31,8 @@ from core.errors import NotFound
 from core.models import Attachment
 from core.prepared import Given, Prepared
 from labs.document_reading import documents_as_json, documents_of_results
-from labs.models import DiagnosticReport, Document, Observation
+from labs.filters import EVERYTHING, ReportFilter, ResultFilter, in_panels
+from labs.models import DiagnosticReport, Document, Observation, ReportSeen
 from labs.reviews import (
     comments_of_report,
     comments_of_result,
@@ -49,22 +50,9 @@ RESULT_COLUMNS = (
     "value_kind", "value_low", "value_high", "comparator", "unit_text", "unit_ucum", "range_text",
     "flags", "status", "effective_at", "issued_at", "visible_from", "lab_comment", "state", "tier",
     "rule_id", "rule_version", "basis", "reason", "range_used_low", "range_used_high",
-    "derived_method", "derived_from", "comparable",
+    "derived_method", "derived_from", "comparable", "performer", "filed_by_id",
 )  # fmt: skip
 _SHOWN_NEVER = ("HELD", "RETRACTED")
-
-
-@dataclass(frozen=True, slots=True)
-class ResultFilter:
-    """How a list of results is narrowed; empty means everything."""
-
-    analytes: tuple[str, ...] = ()
-    states: tuple[str, ...] = ()
-    collected_from: datetime | None = None
-    collected_until: datetime | None = None
-
-
-EVERYTHING = ResultFilter()
 
 
 def observations_for(viewer: Viewer, *, now: datetime) -> QuerySet[Observation]:
@@ -93,6 +81,11 @@ def _one_record(viewer: Viewer) -> UUID | None:
         return None
     assert viewer.patient_id is not None
     return viewer.patient_id
+
+
+def _reader(viewer: Viewer) -> UUID:
+    assert viewer.user_id is not None
+    return viewer.user_id
 
 
 def _json_text(**fields: Any) -> Cast:
@@ -153,12 +146,19 @@ def _as_rows(
     results: QuerySet[Observation], viewer: Viewer, now: datetime
 ) -> QuerySet[Any, dict[str, Any]]:
     """Return results as dicts; about one patient, each with her care frame in `care`."""
+    opened = ReportSeen.objects.filter(
+        patient_id=OuterRef("patient_id"),
+        user_id=_reader(viewer),
+        report_id=OuterRef("report_id"),
+        seen_at__gte=OuterRef("visible_from"),
+    )
     shown: QuerySet[Any] = _with_earlier_version(_with_previous(results, viewer, now)).annotate(
+        is_new=~Exists(opened),
         review=review_of_result(),
         comments=comments_of_result(now=now),
         obstacle=obstacle_of_result(observations_for(viewer, now=now)),
     )
-    columns = (*RESULT_COLUMNS, "previous", "was", "review", "comments", "obstacle")
+    columns = (*RESULT_COLUMNS, "previous", "was", "review", "comments", "obstacle", "is_new")
     if viewer.patient_id is None:
         return shown.values(*columns)
     frame = care_frame_column(patient_id=viewer.patient_id, now=now)
@@ -174,7 +174,8 @@ _NOW = Given("now", DateTimeField())
 def _anybody(kind: Kind) -> Viewer:
     """Return a viewer of this kind whose patient is filled in when the statement runs."""
     patient = cast(UUID, Given("patient", UUIDField()))
-    return Viewer(kind, None, patient, scopes=frozenset(), areas=frozenset())
+    user = cast(UUID, Given("user", UUIDField()))
+    return Viewer(kind, user, patient, scopes=frozenset(), areas=frozenset())
 
 
 @lru_cache(maxsize=512)
@@ -225,6 +226,7 @@ def results_page(
     if wanted == EVERYTHING and viewer.kind in ("patient", "proxy"):
         rows = _latest(viewer.kind, limit, bool(cursor)).rows(
             patient=viewer.patient_id,
+            user=viewer.user_id,
             now=now,
             **dict(zip(_AFTER, decode_cursor(bound_to, cursor) if cursor else (), strict=False)),
         )
@@ -232,6 +234,8 @@ def results_page(
     results = observations_for(viewer, now=now)
     if wanted.analytes:
         results = results.filter(analyte_key__in=wanted.analytes)
+    if wanted.panels:
+        results = results.filter(in_panels(wanted.panels))
     if wanted.states:
         results = results.filter(state__in=wanted.states)
     if wanted.collected_from is not None:
@@ -249,8 +253,36 @@ def results_page(
 
 REPORT_COLUMNS = (
     "id", "loinc", "name", "category", "status", "collected_at", "resulted_at", "effective_at",
-    "visible_from", "laboratory__name", "has_correction",
+    "visible_from", "laboratory__name", "has_correction", "is_new",
 )  # fmt: skip
+
+
+def _with_new(reports: QuerySet[DiagnosticReport], viewer: Viewer, now: datetime) -> QuerySet[Any]:
+    """Say of each report whether this viewer has opened all of it that she may see.
+
+    What became visible later (a correction, another result, a release) makes it new again; what
+    she may not see moves nothing.
+    """
+    later = observations_for(viewer, now=now).filter(
+        patient_id=OuterRef("patient_id"),
+        report_id=OuterRef("report_id"),
+        visible_from__gt=OuterRef("seen_at"),
+    )
+    opened = ReportSeen.objects.filter(
+        ~Exists(later),
+        patient_id=OuterRef("patient_id"),
+        user_id=_reader(viewer),
+        report_id=OuterRef("id"),
+        seen_at__gte=OuterRef("visible_from"),
+    )
+    return reports.annotate(is_new=~Exists(opened))
+
+
+def _new_count(viewer: Viewer, now: datetime) -> Coalesce:
+    """Return how many reports are new to this viewer, as a column that is counted once."""
+    new = _with_new(reports_for(viewer, now=now), viewer, now).filter(is_new=True)
+    counted: QuerySet[Any] = new.order_by().values("patient_id").annotate(count=Count("id"))
+    return Coalesce(Subquery(counted.values("count")[:1]), 0)
 
 
 def _report_rows(viewer: Viewer, now: datetime) -> QuerySet[Any, dict[str, Any]]:
@@ -261,7 +293,7 @@ def _report_rows(viewer: Viewer, now: datetime) -> QuerySet[Any, dict[str, Any]]
         status__in=("corrected", "amended"),
     )
     visible = observations_for(viewer, now=now)
-    shown: QuerySet[Any] = reports_for(viewer, now=now).annotate(
+    shown: QuerySet[Any] = _with_new(reports_for(viewer, now=now), viewer, now).annotate(
         has_correction=Exists(corrected),
         review=review_of_report(visible),
         comments=comments_of_report(visible, now=now),
@@ -269,12 +301,36 @@ def _report_rows(viewer: Viewer, now: datetime) -> QuerySet[Any, dict[str, Any]]
     return shown.values(*REPORT_COLUMNS, "review", "comments")
 
 
-def reports_page(viewer: Viewer, *, cursor: str | None, limit: int, now: datetime) -> Page:
-    """Return the latest reports first, as dicts, in one statement."""
+def reports_page(
+    viewer: Viewer,
+    *,
+    wanted: ReportFilter,
+    cursor: str | None,
+    limit: int,
+    now: datetime,
+) -> Page:
+    """Return the latest reports first, as dicts, in one statement.
+
+    Each carries in `new_count` how many of all her reports are new to this viewer.
+    """
+    reports = _report_rows(viewer, now)
+    if wanted.new:
+        reports = reports.filter(is_new=True)
+    if wanted.panels:
+        of_panel = observations_for(viewer, now=now).filter(
+            in_panels(wanted.panels),
+            patient_id=OuterRef("patient_id"),
+            report_id=OuterRef("id"),
+        )
+        reports = reports.filter(Exists(of_panel))
+    if wanted.collected_from is not None:
+        reports = reports.filter(effective_at__gte=wanted.collected_from)
+    if wanted.collected_until is not None:
+        reports = reports.filter(effective_at__lt=wanted.collected_until)
     return keyset_page(
-        _report_rows(viewer, now),
+        reports.annotate(new_count=_new_count(viewer, now)),
         order=LATEST_FIRST,
-        bound_to=f"labs.reports:{viewer.key}",
+        bound_to=f"labs.reports:{viewer.key}:{wanted}",
         cursor=cursor,
         limit=limit,
     )
@@ -312,7 +368,12 @@ def report_with_results(
     Raises: NotFound.
     """
     if viewer.kind in ("patient", "proxy"):
-        given = {"patient": viewer.patient_id, "now": now, "report": report_id}
+        given = {
+            "patient": viewer.patient_id,
+            "user": viewer.user_id,
+            "now": now,
+            "report": report_id,
+        }
         found = _one_report(viewer.kind).rows(**given)
         if not found:
             raise NotFound()
@@ -348,6 +409,14 @@ def series_rows(
         .order_by("effective_at", "id")
         .values(*SERIES_COLUMNS)
     )
+
+
+def one_result(viewer: Viewer, *, result_id: UUID, now: datetime) -> dict[str, Any]:
+    """Return one result as the lists show it. Raises: NotFound."""
+    row = _as_rows(observations_for(viewer, now=now).filter(id=result_id), viewer, now).first()
+    if row is None:
+        raise NotFound()
+    return row
 
 
 def analytes_of(viewer: Viewer, *, patient_id: UUID, now: datetime) -> Sequence[str]:

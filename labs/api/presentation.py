@@ -10,6 +10,8 @@ from typing import Any
 import orjson
 
 from clinical.analytes import Analyte, by_key
+from clinical.outside import not_by_clinic, outside_text
+from clinical.panels import panel_of
 from clinical.patient_text import RESULT_NOTE, Contact, text_for
 from clinical.report_kinds import kind_of, what_it_is
 from clinical.states import PortalState, patient_label
@@ -51,14 +53,15 @@ class _Words:
 
     def __init__(self, contact: Contact) -> None:
         self._contact = contact
-        self._said: dict[tuple[str, str], Said] = {}
+        self._said: dict[tuple[str, str, bool], Said] = {}
 
-    def of(self, analyte_key: str, state: str) -> Said:
-        found = self._said.get((analyte_key, state))
+    def of(self, analyte_key: str, state: str, entered: bool = False) -> Said:
+        found = self._said.get((analyte_key, state, entered))
         if found is None:
             analyte = _analyte(analyte_key)
-            text = text_for(PortalState(state)).filled(self._contact)
-            found = self._said[analyte_key, state] = Said(
+            words = outside_text if entered else text_for
+            text = words(PortalState(state)).filled(self._contact)
+            found = self._said[analyte_key, state, entered] = Said(
                 plain_name=analyte.plain_name if analyte else "",
                 what=analyte.plain_what if analyte else "",
                 label=patient_label(PortalState(state)),
@@ -90,7 +93,7 @@ class Page:
 
     def load_links(self, rows: Iterable[dict[str, Any]]) -> None:
         """Ask once for the links of all rows."""
-        wanted = {LinkRequest(row["loinc"], row["state"]) for row in rows if row["loinc"]}
+        wanted = {LinkRequest(code, row["state"]) for row in rows if (code := _reading_code(row))}
         found, warnings = links_for(tuple(wanted), self.frame, self.viewer.language)
         self._links = {
             (asked.code, asked.state): [_link_json(link) for link in links]
@@ -117,8 +120,28 @@ class Page:
             self._times[instant] = shown
         return shown
 
+    def entered(self, row: dict[str, Any]) -> dict[str, Any] | None:
+        """Return who typed a result in, and where it was measured; None for a laboratory's."""
+        if row["origin"] != "patient":
+            return None
+        by_reader = row["filed_by_id"] == self.viewer.user_id
+        by_patient = by_reader == (self.viewer.kind == "patient")
+        return {
+            "by": "you" if by_reader else "patient" if by_patient else "caregiver",
+            "words": not_by_clinic(by_reader=by_reader, by_patient=by_patient),
+            "where": row["performer"],
+        }
+
     def links(self, loinc: str, state: str) -> list[dict[str, str]]:
         return self._links.get((loinc, state), [])
+
+
+def _reading_code(row: dict[str, Any]) -> str:
+    """Return the LOINC code to read about; what she typed in names a test, not a code."""
+    if row["origin"] == "patient":
+        return by_key(row["analyte_key"]).loinc_primary
+    code: str = row["loinc"]
+    return code
 
 
 def _link_json(link: Link) -> dict[str, str]:
@@ -128,13 +151,17 @@ def _link_json(link: Link) -> dict[str, str]:
 def result_json(row: dict[str, Any], page: Page) -> dict[str, Any]:
     """Return one result as the API shows it."""
     state, low = row["state"], row["value_low"]
-    said = page.words.of(row["analyte_key"], state)
+    entered = page.entered(row)
+    said = page.words.of(row["analyte_key"], state, entered is not None)
     exact = low is not None and low == row["value_high"]
     return {
         "id": row["id"],
         "report_id": row["report_id"],
         "version": row["version"],
         "analyte": row["analyte_key"] or None,
+        "panel": panel_of(row["analyte_key"]),
+        "origin": row["origin"],
+        "is_new": row["is_new"] and entered is None,
         "loinc": row["loinc"] or None,
         "name": row["display_name"],
         "plain_name": said.plain_name or row["display_name"],
@@ -151,7 +178,7 @@ def result_json(row: dict[str, Any], page: Page) -> dict[str, Any]:
         "tier": row["tier"],
         "label": said.label,
         "reason": row["reason"],
-        "meaning": said.meaning,
+        "meaning": f"{entered['words']} {said.meaning}" if entered else said.meaning,
         "what_to_do": said.what_to_do,
         "rule": {"id": row["rule_id"], "version": row["rule_version"], "basis": row["basis"]},
         "flags": row["flags"],
@@ -166,7 +193,8 @@ def result_json(row: dict[str, Any], page: Page) -> dict[str, Any]:
         "not_worked_out": not_worked_out_json(row),
         "comments": comments_json(row, page),
         **review_of_result_json(row, page),
-        "links": page.links(row["loinc"], state),
+        "entered": entered,
+        "links": page.links(_reading_code(row), state),
     }
 
 
@@ -257,6 +285,7 @@ def report_json(row: dict[str, Any], page: Page) -> dict[str, Any]:
         "category": row["category"] or None,
         "status": row["status"],
         "corrected": row["has_correction"],
+        "is_new": row["is_new"],
         "collected": page.time(row["effective_at"]),
         "resulted": page.time(row["resulted_at"]),
         "released": page.time(row["visible_from"]),

@@ -95,11 +95,20 @@ class ReadingLink(serializers.Serializer):
     language = serializers.CharField()
 
 
+class Entered(serializers.Serializer):
+    by = serializers.ChoiceField(["you", "patient", "caregiver"])
+    words = serializers.CharField(help_text="Show this wherever you show the result.")
+    where = serializers.CharField(help_text="Where it was measured, as typed in.")
+
+
 class Result(Said):
     id = serializers.UUIDField()
-    report_id = serializers.UUIDField()
+    report_id = serializers.UUIDField(allow_null=True, help_text="Null when typed in.")
     version = serializers.IntegerField()
     analyte = serializers.CharField(allow_null=True)
+    panel = serializers.CharField(help_text="Key of the group that it is shown in.")
+    origin = serializers.ChoiceField(["laboratory", "derived", "patient"])
+    is_new = serializers.BooleanField(help_text="You have not opened its report since it came.")
     loinc = serializers.CharField(allow_null=True)
     name = serializers.CharField()
     plain_name = serializers.CharField()
@@ -122,6 +131,7 @@ class Result(Said):
     lab_comment = serializers.CharField()
     worked_out = WorkedOut(allow_null=True)
     not_worked_out = NotWorkedOut(allow_null=True, help_text="Why calcium was not corrected.")
+    entered = Entered(allow_null=True, help_text="Null unless a person typed it in.")
     links = ReadingLink(many=True)
 
     def get_fields(self) -> dict[str, serializers.Field]:
@@ -139,9 +149,17 @@ class Report(Said):
     category = serializers.CharField(allow_null=True)
     status = serializers.CharField(help_text="FHIR DiagnosticReportStatus.")
     corrected = serializers.BooleanField(help_text="One of the results shown was corrected.")
+    is_new = serializers.BooleanField(help_text="You have not opened all of it.")
     collected = TimeObject()
     resulted = TimeObject(allow_null=True)
     released = TimeObject(allow_null=True)
+
+
+class PanelOfReport(serializers.Serializer):
+    key = serializers.CharField()
+    title = serializers.CharField()
+    what = serializers.CharField()
+    result_ids = serializers.ListField(child=serializers.UUIDField())
 
 
 class NarrativeSection(serializers.Serializer):
@@ -163,12 +181,41 @@ class ReportDetail(Report, Section):
         many=True, help_text="The texts of a report in words, also among `results`."
     )
     documents = ReportDocument(many=True)
-    results = Result(many=True)
+    results = Result(many=True, help_text="In the laboratory's order.")
+    panels = PanelOfReport(many=True, help_text="The same results by group, for a page.")
     note = serializers.CharField()
 
 
 class ReportList(ListFrame):
     items = Report(many=True)
+    new_count = serializers.IntegerField(
+        help_text="Of all reports, how many are new to you; 0 on an empty page."
+    )
+
+
+class ReadReport(serializers.Serializer):
+    as_of = serializers.DateTimeField(
+        required=False, help_text="`as_of` of the answer that was read; left out, now."
+    )
+
+
+class SeenReport(serializers.Serializer):
+    report_id = serializers.UUIDField()
+    seen = TimeObject()
+
+
+class OutsideResult(serializers.Serializer):
+    analyte = serializers.CharField(max_length=40, help_text="A key of the catalogue.")
+    value = serializers.CharField(max_length=40, help_text="As printed: 41, 7.2 or <5.")
+    unit = serializers.CharField(max_length=40, allow_blank=True, help_text="As printed.")
+    range = serializers.CharField(
+        max_length=100, allow_blank=True, default="", help_text="As printed: 7-35, <5."
+    )
+    taken_on = serializers.DateField(help_text="Day of the blood test.")
+    where = serializers.CharField(max_length=120, help_text="Laboratory or clinic.")
+    decimal_comma = serializers.BooleanField(
+        default=False, help_text="The paper writes 7,2 for 7.2."
+    )
 
 
 class ResultList(ListFrame):

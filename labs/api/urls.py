@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from labs.api import views
+from labs.api import own_entries, views
 from labs.api.document_views import DocumentContentView
 from labs.api.intake import MessageView
 from labs.api.staff_views import FindMessageView
@@ -15,6 +15,9 @@ urlpatterns = [
     path(f"{PATIENT}reports", views.ReportListView.as_view()),
     path(f"{PATIENT}reports/<uuid:report_id>", views.ReportView.as_view()),
     path(f"{PATIENT}documents/<uuid:document_id>/content", DocumentContentView.as_view()),
+    path(f"{PATIENT}reports/<uuid:report_id>/seen", own_entries.ReportSeenView.as_view()),
+    path(f"{PATIENT}outside-results", own_entries.OutsideResultsView.as_view()),
+    path(f"{PATIENT}outside-results/<uuid:result_id>", own_entries.OutsideResultView.as_view()),
     path(f"{PATIENT}results", views.ResultListView.as_view()),
     path(f"{PATIENT}analytes", views.AnalyteListView.as_view()),
     path(f"{PATIENT}analytes/<slug:analyte_key>/trend", views.TrendView.as_view()),

@@ -15,6 +15,7 @@ from rest_framework.response import Response
 
 from accounts.scopes import Scope
 from clinical.analytes import analytes
+from clinical.panels import grouped, panels
 from clinical.states import PortalState
 from core.api.paging import page_limit
 from core.areas import Area
@@ -25,6 +26,7 @@ from labs.api.presentation import NOTE, Page, report_in_words, report_json, resu
 from labs.api.renderers import PngRenderer, SvgRenderer
 from labs.api.trend_json import trend_json
 from labs.charts import PictureFormat, draw
+from labs.filters import EVERYTHING, ReportFilter, ResultFilter
 from labs.trends import Trend, known_analyte, trend_of
 from patients.api.views import PatientView
 from patients.care_frame import CareFrame, care_frame_of
@@ -34,6 +36,11 @@ _PAGING = [
     OpenApiParameter("cursor", str, description="From `next` of the page before."),
     OpenApiParameter("limit", int, description="1 to 100, default 20."),
 ]
+_DAYS = [
+    OpenApiParameter("from", OpenApiTypes.DATE, description="Collected on or after."),
+    OpenApiParameter("until", OpenApiTypes.DATE, description="Collected before."),
+]
+_PANEL = OpenApiParameter("panel", str, description="One or more groups, comma-separated.")
 _YEARS = OpenApiParameter("years", int, description="How far back, 1 to 10, default 5.")
 
 
@@ -52,11 +59,21 @@ class ReportListView(LabView):
     operation = "labs.reports.list"
     resource = "DiagnosticReport"
 
-    @extend_schema(operation_id="listReports", parameters=_PAGING, responses=serializers.ReportList)
+    @extend_schema(
+        operation_id="listReports",
+        parameters=[
+            *_PAGING,
+            OpenApiParameter("new", bool, description="`true`: only what you have not opened."),
+            _PANEL,
+            *_DAYS,
+        ],
+        responses=serializers.ReportList,
+    )
     def get(self, request: Request) -> Response:
         """Reports, the latest collection first."""
         found = selectors.reports_page(
             self.viewer,
+            wanted=_report_filter(request, self.viewer.zone),
             cursor=request.query_params.get("cursor"),
             limit=page_limit(request.query_params.get("limit")),
             now=self.now,
@@ -67,6 +84,7 @@ class ReportListView(LabView):
             {
                 "items": [report_json(row, page) for row in found.rows],
                 "next": found.next,
+                "new_count": found.rows[0]["new_count"] if found.rows else 0,
                 "as_of": self.now,
                 "warnings": [],
             }
@@ -79,7 +97,7 @@ class ReportView(LabView):
 
     @extend_schema(operation_id="readReport", responses=serializers.ReportDetail)
     def get(self, request: Request, report_id: UUID) -> Response:
-        """One report with its results in the laboratory's order."""
+        """One report: its results in the laboratory's order, and how to group them."""
         report, rows = selectors.report_with_results(self.viewer, report_id=report_id, now=self.now)
         self.seen = [report_id, *(row["id"] for row in rows)]
         page = self.page(rows)
@@ -88,6 +106,15 @@ class ReportView(LabView):
                 **report_json(report, page),
                 **report_in_words(report, rows, page),
                 "results": [result_json(row, page) for row in rows],
+                "panels": [
+                    {
+                        "key": panel.key,
+                        "title": panel.title,
+                        "what": panel.plain_what,
+                        "result_ids": [rows[at]["id"] for at in positions],
+                    }
+                    for panel, positions in grouped([row["analyte_key"] for row in rows])
+                ],
                 "note": NOTE,
                 "as_of": self.now,
                 "warnings": page.warnings,
@@ -105,8 +132,8 @@ class ResultListView(LabView):
             *_PAGING,
             OpenApiParameter("analyte", str, description="One or more keys, comma-separated."),
             OpenApiParameter("state", str, description="One or more states, comma-separated."),
-            OpenApiParameter("from", OpenApiTypes.DATE, description="Collected on or after."),
-            OpenApiParameter("until", OpenApiTypes.DATE, description="Collected before."),
+            _PANEL,
+            *_DAYS,
         ],
         responses=serializers.ResultList,
     )
@@ -160,12 +187,26 @@ def _start_of(request: Request, name: str, zone: str) -> datetime | None:
     return instant
 
 
-def _filter(request: Request, zone: str) -> selectors.ResultFilter:
+def _filter(request: Request, zone: str) -> ResultFilter:
     if not request.query_params:
-        return selectors.EVERYTHING
-    return selectors.ResultFilter(
+        return EVERYTHING
+    return ResultFilter(
         analytes=_words(request, "analyte", (analyte.key for analyte in analytes())),
+        panels=_panels(request),
         states=_words(request, "state", PortalState),
+        collected_from=_start_of(request, "from", zone),
+        collected_until=_start_of(request, "until", zone),
+    )
+
+
+def _panels(request: Request) -> tuple[str, ...]:
+    return _words(request, "panel", (panel.key for panel in panels()))
+
+
+def _report_filter(request: Request, zone: str) -> ReportFilter:
+    return ReportFilter(
+        new=_words(request, "new", ("true", "false")) == ("true",),
+        panels=_panels(request),
         collected_from=_start_of(request, "from", zone),
         collected_until=_start_of(request, "until", zone),
     )

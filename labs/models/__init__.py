@@ -3,6 +3,7 @@
 from labs.models.biomarkers import BiomarkerProposal
 from labs.models.documents import Document
 from labs.models.intake import Filing, InboundMessage, IntakeItem, UnfiledMessage
+from labs.models.reading import AnalyteBaseline, ReportSeen
 from labs.models.results import DiagnosticReport, Observation, ReportVersion
 from labs.models.review import Comment, CommentTemplate, DerivedObstacle, Review, ReviewRole
 from labs.models.senders import (
@@ -14,6 +15,7 @@ from labs.models.senders import (
 )
 
 __all__ = [
+    "AnalyteBaseline",
     "BiomarkerProposal",
     "CodeMap",
     "Comment",
@@ -27,6 +29,7 @@ __all__ = [
     "IntakeItem",
     "MatchDecision",
     "Observation",
+    "ReportSeen",
     "ReportVersion",
     "Review",
     "ReviewRole",

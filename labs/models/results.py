@@ -118,6 +118,10 @@ class Observation(BaseModel):
     `withdrawn_at`, the release columns and `announced_at` may move. A version that came too late
     is superseded from the start (`is_stale`).
 
+    What a patient or her caregiver entered herself (`origin` patient) has no laboratory, report or
+    message and is never comparable: grades, changes, derived values and alarms pass it by.
+    `filed_by` is who entered it, `performer` where she says it was measured.
+
     `value_text` is what the laboratory wrote; `value_low`/`value_high` the interval it means
     (equal for a plain number), in `unit_ucum`. `range_low`/`range_high` are the bounds sent,
     `range_used_*` those that judged. The verdict columns are `clinical.verdict.Verdict`.
@@ -136,6 +140,7 @@ class Observation(BaseModel):
         RESULTED = "resulted", "OBR-22"
         MESSAGE = "message", "MSH-7"
         RECEIVED = "received", "time of receipt"
+        ENTERED = "entered", "day that the patient gave"
 
     class ReleaseBasis(models.TextChoices):
         NONE = "", "not released"
@@ -149,10 +154,10 @@ class Observation(BaseModel):
         Patient, models.PROTECT, related_name="observations", db_index=False
     )
     report = models.ForeignKey(
-        DiagnosticReport, models.PROTECT, related_name="observations", db_index=False
+        DiagnosticReport, models.PROTECT, null=True, related_name="observations", db_index=False
     )
     laboratory = models.ForeignKey(
-        SendingLaboratory, models.PROTECT, related_name="+", db_index=False
+        SendingLaboratory, models.PROTECT, null=True, related_name="+", db_index=False
     )
     origin = models.CharField(max_length=10, choices=Origin.choices, default=Origin.LABORATORY)
     identity_key = models.CharField(max_length=64)
@@ -288,6 +293,19 @@ class Observation(BaseModel):
                 condition=(Q(origin="patient") & Q(message__isnull=True))
                 | (~Q(origin="patient") & Q(message__isnull=False)),
                 name="observation_from_a_message",
+            ),
+            models.CheckConstraint(
+                condition=Q(
+                    origin="patient",
+                    report__isnull=True,
+                    laboratory__isnull=True,
+                    filed_by__isnull=False,
+                    comparable=False,
+                    staff_critical=False,
+                    discrepancy=False,
+                )
+                | (~Q(origin="patient") & Q(report__isnull=False, laboratory__isnull=False)),
+                name="observation_entered_moves_nobody",
             ),
             models.CheckConstraint(
                 condition=(Q(origin="derived") & ~Q(derived_method="") & ~Q(derived_from=[]))

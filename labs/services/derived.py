@@ -91,7 +91,7 @@ def refresh_corrected_calcium(
         .select_related("report")
         .filter(
             Q(effective_at__in={row.effective_at for row in rows})
-            | Q(report__filler_key__in={row.report.filler_key for row in rows}),
+            | Q(report__filler_key__in={_order_of(row) for row in rows}),
             patient_id=patient_id,
             laboratory_id=message.laboratory_id,
             analyte_key__in=_RELEVANT,
@@ -127,6 +127,11 @@ def _identity(calcium: Observation) -> str:
     return digest("derived", "calcium_corrected", calcium.identity_key)
 
 
+def _order_of(row: Observation) -> str:
+    assert row.report is not None  # only what a patient entered has none
+    return row.report.filler_key
+
+
 def _measurement(row: Observation) -> Measurement:
     return Measurement(
         version_id=str(row.id),
@@ -134,7 +139,7 @@ def _measurement(row: Observation) -> Measurement:
         unit=stored_unit(row.unit_ucum),
         status=row.status_sent,
         comparable=row.comparable,
-        specimen=row.specimen or row.report.filler_key,
+        specimen=row.specimen or _order_of(row),
         collected_at=row.effective_at,
     )
 
@@ -143,7 +148,7 @@ def _work_out(
     calcium: Observation, nearby: list[Observation], background: _Background
 ) -> tuple[CorrectedCalcium, Observation] | NotWorkedOut:
     def together(other: Observation) -> bool:
-        same_order = other.report.filler_key == calcium.report.filler_key
+        same_order = _order_of(other) == _order_of(calcium)
         return other.effective_at == calcium.effective_at or (
             same_order and other.specimen == calcium.specimen
         )
