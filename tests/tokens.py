@@ -77,6 +77,14 @@ class Api:
             },
         )
 
+    def put(self, path: str, body: Any, **headers: str) -> Any:
+        return self._client.put(
+            f"/api/v1/{path}",
+            body,
+            content_type="application/json",
+            headers={**self._headers, **headers},
+        )
+
     def call(self, method: str, path: str, **headers: str) -> Any:
         return self._client.generic(method, f"/api/v1/{path}", headers={**self._headers, **headers})
 

@@ -113,7 +113,7 @@ def _her2_partners(rows: list[Observation]) -> dict[UUID, Observation]:
         withdrawn_at__isnull=True,
         status__in=FINAL,
     )
-    by_specimen: dict[tuple[UUID, str], dict[Kind, list[Observation]]] = defaultdict(
+    by_specimen: dict[tuple[UUID | None, str], dict[Kind, list[Observation]]] = defaultdict(
         lambda: defaultdict(list)
     )
     for row in stored:
@@ -137,6 +137,7 @@ def _proposal(
     zone: ZoneInfo,
     now: datetime,
 ) -> BiomarkerProposal:
+    assert row.report_id is not None  # only what a patient entered has none
     return BiomarkerProposal(
         patient_id=row.patient_id,
         report_id=row.report_id,

@@ -26,6 +26,7 @@ def store_documents(sent: Sequence[tuple[Observation, Documents]], *, now: datet
 def _document(
     row: Observation, document: SentDocument, position: int, *, now: datetime
 ) -> Document:
+    assert row.report_id is not None  # only what a patient entered has none
     kept = None
     if document.content is not None:
         kept = attachment_of(
