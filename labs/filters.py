@@ -33,6 +33,9 @@ class ReportFilter:
     collected_until: datetime | None = None
 
 
+ALL_REPORTS = ReportFilter()
+
+
 def in_panels(keys: Sequence[str]) -> Q:
     """Return the condition "is in one of these groups"; `OTHER` holds what no group names."""
     chosen = [panel for panel in panels() if panel.key in keys]

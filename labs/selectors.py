@@ -31,7 +31,7 @@ from core.errors import NotFound
 from core.models import Attachment
 from core.prepared import Given, Prepared
 from labs.document_reading import documents_as_json, documents_of_results
-from labs.filters import EVERYTHING, ReportFilter, ResultFilter, in_panels
+from labs.filters import ALL_REPORTS, EVERYTHING, ReportFilter, ResultFilter, in_panels
 from labs.models import DiagnosticReport, Document, Observation, ReportSeen
 from labs.reviews import (
     comments_of_report,
@@ -304,7 +304,7 @@ def _report_rows(viewer: Viewer, now: datetime) -> QuerySet[Any, dict[str, Any]]
 def reports_page(
     viewer: Viewer,
     *,
-    wanted: ReportFilter,
+    wanted: ReportFilter = ALL_REPORTS,
     cursor: str | None,
     limit: int,
     now: datetime,

@@ -267,11 +267,11 @@ def test_each_step_is_audited(cast: Cast, anna: Api) -> None:
     with identity(system("housekeeping")):
         steps = list(
             AuditEvent.objects.filter(operation__startswith="labs.outside", outcome="success")
-            .order_by("id")
+            .order_by("action")
             .values_list("action", "actor_id", "patient_id")
         )
     who = (cast.anna_user.pk, cast.anna.pk)
-    assert steps == [("C", *who), ("U", *who), ("D", *who)]
+    assert steps == [("C", *who), ("D", *who), ("U", *who)]
 
 
 @pytest.mark.django_db(transaction=True, databases=["default", "owner"])

@@ -36,6 +36,8 @@ NO_REASONS = {
     *("own-template", "template-decided", "template-not-in-use", "template-written-at-once"),
     *("match-already-confirmed", "match-already-proposed", "match-already-revoked"),
     *("marker-decided", "marker-not-released", "marker-unread", "profile-fact", "profile-evidence"),
+    # refusals of what a patient types in, and of a baseline
+    *("outside-results", "not-a-number", "out-of-range", "unit-mismatch"),
     *("match-look-alike", "match-not-decidable", "match-number-of-another", "match-own-proposal"),
 }
 
