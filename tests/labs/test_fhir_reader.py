@@ -342,6 +342,20 @@ def test_a_reference_that_resolves_nowhere_names_nobody_and_is_kept() -> None:
     assert made.observations[0].faults == ("reference-unresolved",)
 
 
+def test_a_relative_reference_that_fits_two_servers_names_nobody() -> None:
+    def of_servers(*hosts: str) -> Json:
+        people = [
+            (f"https://{host}.example/Patient/1", patient(f"90000{number}"))
+            for number, host in enumerate(hosts, start=1)
+        ]
+        return bundle(*people, observation(subject={"reference": "Patient/1"}))
+
+    [group] = read(of_servers("a")).groups
+    assert group.pid is not None
+    assert [number.value for number in group.pid.identifiers] == ["900001"]
+    assert [group.pid for group in read(of_servers("a", "b")).groups] == [None]
+
+
 def test_a_result_of_another_patient_leaves_its_report() -> None:
     other = ("urn:uuid:b", patient("900002", "Other"))
     mixed = ("urn:uuid:o2", observation(subject={"reference": "urn:uuid:b"}))
