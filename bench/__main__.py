@@ -66,7 +66,7 @@ def main() -> int:
 
 
 def _run(*, quick: bool, only: str) -> dict[str, Any]:
-    from bench import measure, race
+    from bench import intake, measure, race
     from bench.loader import world as loading
     from bench.session import Session
 
@@ -82,6 +82,7 @@ def _run(*, quick: bool, only: str) -> dict[str, Any]:
             world,
             pace=measure.QUICK if quick else measure.FULL,
             race_size=race.QUICK if quick else race.FULL,
+            intake_size=intake.QUICK if quick else intake.FULL,
             folder=Path(folder),
             say=_say,
         )

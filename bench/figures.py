@@ -112,12 +112,36 @@ def summary(results: dict[str, Any]) -> str:
             f"one booked in {race['rounds_with_one_winner']} of them, "
             f"{race['server_errors']} server errors."
         )
+    lines += _intake_lines(results["intake"]) if results["intake"] else []
     lines.append(
         f"Machine: {results['cores']} cores, load {results['load_before']:.1f} before. "
         f"The run took {results['seconds']:.0f} s."
     )
     lines += [f"WRONG: {fault}" for fault in results["wrong"]]
     return "\n".join(lines)
+
+
+def _intake_lines(intake: dict[str, Any]) -> list[str]:
+    """Return what laboratories get: by door and senders, and what bounds it."""
+    alone = intake["alone"]
+    lines = [
+        f"Intake, {row['door']}, {row['senders']} sender(s), {intake['results_a_message']} results "
+        f"a message, end to end: {row['per_second']:.0f} messages/s, p50/p99 "
+        f"{row['p50_ms']:.1f}/{row['p99_ms']:.1f} ms, {row['cpu_ms']:.1f} ms of processor time."
+        for row in intake["rows"]
+    ]
+    lines.append(
+        f"Alone: reading {alone['reading_hl7_per_second']:.0f} HL7 messages/s or "
+        f"{alone['reading_fhir_per_second']:.0f} FHIR bodies/s, inserting the same rows "
+        f"{alone['inserting_per_second']:.0f} messages/s, one process each."
+    )
+    if intake["memory"]:
+        steps = ", ".join(f"{mb:.0f}" for mb in intake["memory"]["resident_mb_by_quarter"])
+        lines.append(
+            f"Memory of the listener over {intake['memory']['messages']:,} messages, after each "
+            f"quarter of them: {steps} MB."
+        )
+    return lines
 
 
 def to_json(results: dict[str, Any]) -> str:

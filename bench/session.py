@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.desk import Desk
+from bench.intake import Size as IntakeSize
+from bench.intake import measure_intake
 from bench.loader.world import World
 from bench.measure import Pace, Row, Servers, Yardstick, against_bar, count_statements, measure
 from bench.race import RaceSize, race
@@ -31,6 +33,7 @@ class Session:
         *,
         pace: Pace,
         race_size: RaceSize,
+        intake_size: IntakeSize,
         folder: Path,
         say: Callable[[str], None],
     ) -> None:
@@ -38,6 +41,7 @@ class Session:
         self._desk = Desk(world)
         self._pace = pace
         self._race_size = race_size
+        self._intake_size = intake_size
         self._folder = folder
         self._say = say
 
@@ -51,12 +55,14 @@ class Session:
             same_server = Yardstick(servers.hello_here, self._pace.hello_s)
             for _ in range(self._pace.rounds):
                 same_server.look()
+                yardstick.look()
             measured = []
             for row in rows:
                 self._say(f"measuring: {row.title}")
                 measured.append(measure(row, servers, yardstick, self._pace))
             booking = [self._one_practitioner(servers.product)] if only in "booking" else []
             ran = self._race(servers.product) if only in "race" else None
+            took_in = self._intake(servers.product) if only in "intake" else None
         figures = [against_bar(found, counts[found["key"]]) for found in measured]
         booking = [*(_booked(row) for row in figures if row["key"] == "booking"), *booking]
         return {
@@ -66,9 +72,10 @@ class Session:
             "rows": figures,
             "booking": booking,
             "race": ran,
+            "intake": took_in,
             "wrong": [
                 fault
-                for part in (*figures, *booking, *([ran] if ran else ()))
+                for part in (*figures, *booking, *(one for one in (ran, took_in) if one))
                 for fault in part.pop("faults")
             ],
         }
@@ -85,6 +92,15 @@ class Session:
         size = self._race_size
         self._say(f"race: {size.clients} clients x {size.rounds} rounds")
         return race(self._desk, self._world, server, size)
+
+    def _intake(self, server: WebServer) -> dict[str, Any]:
+        return measure_intake(
+            self._world.clinic.organization,
+            server,
+            size=self._intake_size,
+            folder=self._folder,
+            say=self._say,
+        )
 
     def _count(self, rows: list[Row]) -> dict[str, dict[str, Any]]:
         """Count statements with one thread, so that every request finds the same warm server."""

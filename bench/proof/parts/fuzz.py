@@ -9,16 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from uuid import UUID
 
+from bench.proof.messages import message_for
 from bench.proof.mllp import Sender, ack_code, framed, listener
 from bench.proof.mutators import MUTATORS, framing_bytes_removed
-from bench.proof.population import (
-    APPLICATION,
-    FACILITY,
-    Resident,
-    open_laboratory,
-    open_organization,
-    populate,
-)
+from bench.proof.population import Resident, open_laboratory, open_organization, populate
 from bench.proof.run import Evidence, Run
 from bench.proof.world import owner
 from core.db import identity, system
@@ -26,15 +20,8 @@ from labs.models import Filing, InboundMessage, Observation, UnfiledMessage
 from labs.services.intake import messages_in
 
 SENDERS = 4
-HANG_SECONDS = 10.0
+HANG_SECONDS = 2.0
 _TOO_LARGE = 11 * 1024 * 1024
-_LINES = (
-    ("1742-6^ALT^LN", "U/L", "10-40", 5, 400),
-    ("1920-8^AST^LN", "U/L", "10-40", 5, 400),
-    ("17861-6^Calcium^LN", "mg/dL", "8.6-10.2", 6, 16),
-    ("1751-7^Albumin^LN", "g/dL", "3.5-5.5", 2, 6),
-    ("1975-2^Bilirubin^LN", "mg/dL", "0.2-1.2", 0, 9),
-)
 
 
 @dataclass
@@ -54,24 +41,6 @@ class Tally:
             digest = hashlib.sha256(piece).hexdigest()
             self.owners.setdefault(digest, set()).add(resident.patient_id)
         return pieces
-
-
-def message_for(resident: Resident, control_id: str, chance: random.Random) -> bytes:
-    """Return a faultless ORU^R01 for one resident."""
-    person = resident.person
-    born = person.birth_date.strftime("%Y%m%d")
-    segments = [
-        rf"MSH|^~\&|{APPLICATION}|{FACILITY}|PORTAL|CC|20261101103000+0100||ORU^R01^ORU_R01|"
-        rf"{control_id}|P|2.5.1",
-        f"PID|1||{person.number}^^^{person.authority}^MR||"
-        f"{person.family_name.upper()}^{person.given_name.upper()}||{born}|F",
-        f"OBR|1|PL{control_id}|FL{control_id}|24323-8^Metabolic panel^LN|||20261101081500+0100"
-        "|||||||||||||||20261101102500+0100||CH|F",
-    ]
-    for index, (code, unit, bounds, low, high) in enumerate(_LINES, start=1):
-        value = f"{chance.uniform(low, high):.1f}"
-        segments.append(f"OBX|{index}|NM|{code}||{value}|{unit}|{bounds}||||F")
-    return "\r".join(segments).encode() + b"\r"
 
 
 def _mutated(message: bytes, chance: random.Random) -> bytes:
@@ -215,10 +184,10 @@ def _results(
 
 def prove(run: Run) -> Evidence:
     evidence = Evidence()
-    mutants, attacks = run.size(2_000, 200), run.size(220, 22)
+    mutants, attacks = run.size(10_000, 200), run.size(2_002, 22)
     organization = open_organization()
     open_laboratory(organization)
-    residents = populate(organization, run.chance("people"), count=run.size(2_000, 300))
+    residents = populate(organization, run.chance("people"), count=run.size(20_000, 300))
     with owner() as connection:
         connection.execute("ANALYZE")
     with listener(run.folder) as process, ThreadPoolExecutor(SENDERS) as pool:
