@@ -6,7 +6,7 @@ each shape, with `Given` in place of what differs between requests, and then bin
 SQL is Django's own; nothing that a request brings is spliced.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 from django.contrib.postgres.fields import ArrayField
 from django.db import connection, connections
 from django.db.backends.postgresql.base import ServerBindingCursor
-from django.db.models import Expression, Field, Model, QuerySet
+from django.db.models import Expression, Field, ForeignObject, Lookup, Model, QuerySet
 from django.db.models.expressions import RawSQL
 from psycopg import sql
 from psycopg.types.datetime import TimestamptzLoader
@@ -54,8 +54,22 @@ class Given(Expression):
         return f"%s::{self.output_field.db_type(connection)}"
 
 
+@ForeignObject.register_lookup
+@Field.register_lookup
+class AnyOf(Lookup):  # type: ignore[type-arg]
+    """`field__any_of=Given(...)`: like `in`, with a whole array as its one parameter."""
+
+    lookup_name = "any_of"
+    prepare_rhs = False
+
+    def as_sql(self, compiler: Any, connection: Any) -> Any:
+        left, parameters = self.process_lhs(compiler, connection)
+        right, given = self.process_rhs(compiler, connection)
+        return f"{left} = ANY({right})", [*parameters, *given]
+
+
 class Prepared:
-    """One compiled `.values()` queryset."""
+    """One compiled queryset: `rows` of `.values()`, `objects` of whole models."""
 
     def __init__(self, queryset: QuerySet[Any, Any]) -> None:
         query = queryset.query
@@ -71,9 +85,18 @@ class Prepared:
         self._names = list(query.selected or ())
         self._converters = compiler.get_converters([column for column, *_ in compiler.select])
         self._compiler = compiler
+        self._model = queryset.model
+        self._fields = [field.attname for field in queryset.model._meta.concrete_fields]
 
     def rows(self, **given: Any) -> list[dict[str, Any]]:
         """Execute and return the rows as dicts. Raises: KeyError for a value not given."""
+        return [dict(zip(self._names, row, strict=True)) for row in self._found(given)]
+
+    def objects(self, **given: Any) -> list[Any]:
+        """Execute and return instances of the model. Raises: KeyError for a value not given."""
+        return [self._model.from_db("default", self._fields, row) for row in self._found(given)]
+
+    def _found(self, given: dict[str, Any]) -> Iterable[Sequence[Any]]:
         with prepared_cursor() as cursor:
             # Django's loader of instants is Python; psycopg's own gives the same UTC instants.
             cursor.cursor.adapters.register_loader("timestamptz", TimestamptzLoader)
@@ -81,7 +104,7 @@ class Prepared:
             found = cursor.fetchall()
         if self._converters:
             found = self._compiler.apply_converters(found, self._converters)
-        return [dict(zip(self._names, row, strict=True)) for row in found]
+        return found  # type: ignore[no-any-return]
 
 
 @lru_cache(maxsize=128)
@@ -122,6 +145,25 @@ def insert(*rows: Model) -> None:
         cursor.execute(start + ", ".join(places), values)
     for row in rows:
         row._state.adding, row._state.db = False, "default"
+
+
+def update(row: Model, *names: str) -> None:
+    """Write these fields of a stored row in one prepared statement. Sends no signals."""
+    quoted, meta = connection.ops.quote_name, row._meta
+    fields: list[Any] = [meta.get_field(name) for name in names]
+    changes = ", ".join(f"{quoted(field.column)} = %s" for field in fields)
+    key = quoted(str(meta.pk.column))
+    with prepared_cursor() as cursor:
+        cursor.execute(
+            f"UPDATE {quoted(meta.db_table)} SET {changes} WHERE {key} = %s",  # noqa: S608
+            [
+                *(
+                    field.get_db_prep_save(field.pre_save(row, add=False), connection)
+                    for field in fields
+                ),
+                row.pk,
+            ],
+        )
 
 
 def _written_out(constant: Any) -> str:

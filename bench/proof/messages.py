@@ -15,8 +15,16 @@ _LINES = (
 )
 
 
-def message_for(resident: Resident, control_id: str, chance: random.Random) -> bytes:
-    """Return a faultless ORU^R01 for one resident."""
+def _value(bounds: str, low: float, high: float, chance: random.Random, calm: float) -> str:
+    if chance.random() < calm:
+        low, high = (float(bound) for bound in bounds.split("-"))
+    return f"{chance.uniform(low, high):.1f}"
+
+
+def message_for(
+    resident: Resident, control_id: str, chance: random.Random, *, calm: float = 0.0
+) -> bytes:
+    """Return a faultless ORU^R01 for one resident; the share `calm` of its values is in range."""
     person = resident.person
     born = person.birth_date.strftime("%Y%m%d")
     segments = [
@@ -28,13 +36,15 @@ def message_for(resident: Resident, control_id: str, chance: random.Random) -> b
         "|||||||||||||||20261101102500+0100||CH|F",
     ]
     for index, (code, unit, bounds, low, high) in enumerate(_LINES, start=1):
-        value = f"{chance.uniform(low, high):.1f}"
+        value = _value(bounds, low, high, chance, calm)
         segments.append(f"OBX|{index}|NM|{code}||{value}|{unit}|{bounds}||||F")
     return "\r".join(segments).encode() + b"\r"
 
 
-def bundle_for(resident: Resident, identifier: str, chance: random.Random) -> bytes:
-    """Return the same report as a FHIR Bundle, with other values."""
+def bundle_for(
+    resident: Resident, identifier: str, chance: random.Random, *, calm: float = 0.0
+) -> bytes:
+    """Return such a report as a FHIR Bundle."""
     person = resident.person
     when = {"effectiveDateTime": "2026-11-01T08:15:00+01:00", "issued": "2026-11-01T10:25:00+01:00"}
     patient = {
@@ -52,7 +62,7 @@ def bundle_for(resident: Resident, identifier: str, chance: random.Random) -> by
             for bound in bounds.split("-")
         )
         loinc, name, _ = code.split("^")
-        value = float(f"{chance.uniform(low, high):.1f}")
+        value = float(_value(bounds, low, high, chance, calm))
         result = {
             "resourceType": "Observation",
             "status": "final",

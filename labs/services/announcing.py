@@ -7,6 +7,7 @@ from uuid import UUID
 from core.areas import Area
 from core.events import ResultsFiled, publish
 from core.models import Change
+from core.prepared import insert
 from labs.models import Observation
 from labs.services.reports import ReportDraft
 from labs.services.rows import withheld
@@ -64,8 +65,8 @@ def _publish(
 
 def record_changes(*, patient_id: UUID, lines: Iterable[Line], now: datetime) -> None:
     """Add change-feed lines in one statement."""
-    Change.objects.bulk_create(
-        [
+    insert(
+        *[
             Change(
                 xid=Change.writing_transaction(),
                 patient_id=patient_id,

@@ -3,9 +3,11 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import lru_cache
+from typing import cast
 from uuid import UUID
 
-from django.db.models import Q
+from django.db.models import DateTimeField, Q, UUIDField
 
 from clinical.calcium import (
     CorrectedCalcium,
@@ -20,6 +22,7 @@ from clinical.states import PortalState, direction_of, tier_of
 from clinical.units import unit_of_ucum
 from clinical.values import quantity
 from clinical.verdict import Basis, ResultInput, Verdict, judge
+from core.prepared import Given, Prepared, insert
 from labs.models import InboundMessage, Observation
 from labs.services.judging import digest
 from labs.services.obstacles import (
@@ -28,6 +31,7 @@ from labs.services.obstacles import (
     NotWorkedOut,
     record_obstacles,
 )
+from labs.services.placing import versions_of
 from labs.services.rows import (
     range_columns,
     verdict_columns,
@@ -101,9 +105,7 @@ def refresh_corrected_calcium(
     if not calciums:
         return DerivedChange()
     keys = {_identity(row): row for row in calciums}
-    stored = list(
-        Observation.objects.filter(patient_id=patient_id, identity_key__in=keys).order_by("version")
-    )
+    stored = versions_of().objects(patient=patient_id, keys=sorted(keys))
     background = _background(patient_id, max(row.effective_at for row in calciums))
     filed: list[Observation] = []
     lost: list[Observation] = []
@@ -118,7 +120,7 @@ def refresh_corrected_calcium(
         filed += change.filed
         lost += change.lost
     _retire(lost, filed, now=now)
-    Observation.objects.bulk_create(filed)
+    insert(*filed)
     record_obstacles(obstacles, patient_id=patient_id, now=now)
     return DerivedChange(tuple(filed), tuple(lost))
 
@@ -182,21 +184,29 @@ def _obstructed(
     )
 
 
-def _background(patient_id: UUID, at: datetime) -> _Background:
-    """Return what is known of kidneys and blood proteins around `at`: two statements."""
-    latest: dict[str, Observation] = {}
-    kidney = (
+@lru_cache(maxsize=1)
+def _kidney() -> Prepared:
+    return Prepared(
         Observation.objects.current()
         .laboratory_made()
         .filter(
-            patient_id=patient_id,
-            analyte_key__in=_KIDNEY,
+            patient_id=cast(UUID, Given("patient", UUIDField())),
+            analyte_key__in=sorted(_KIDNEY),
             comparable=True,
-            effective_at__gt=at - KIDNEY_LOOK_BACK,
-            effective_at__lte=at + timedelta(days=1),
+            effective_at__gt=cast(datetime, Given("after", DateTimeField())),
+            effective_at__lte=cast(datetime, Given("until", DateTimeField())),
         )
+        .order_by("effective_at")
     )
-    for row in kidney.order_by("effective_at"):
+
+
+def _background(patient_id: UUID, at: datetime) -> _Background:
+    """Return what is known of kidneys and blood proteins around `at`: two statements."""
+    latest: dict[str, Observation] = {}
+    kidney = _kidney().objects(
+        patient=patient_id, after=at - KIDNEY_LOOK_BACK, until=at + timedelta(days=1)
+    )
+    for row in kidney:
         latest[row.analyte_key] = row
     conditions = set(
         ProfileFact.objects.filter(

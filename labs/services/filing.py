@@ -2,9 +2,13 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
+from typing import cast
 from uuid import UUID
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import connection
+from django.db.models import CharField, UUIDField
 
 from accounts.models import User
 from clinical.result_status import report_status
@@ -12,6 +16,7 @@ from clinical.states import RULE_VERSION
 from core import audit
 from core.areas import Area
 from core.models import AuditEvent
+from core.prepared import Given, Prepared, insert
 from labs.documents import BINARY_TYPES, Documents, without_data
 from labs.hl7.oru import ObservationLine, OruMessage, PatientGroup, Report
 from labs.models import Filing, InboundMessage, Observation
@@ -147,18 +152,20 @@ def file_message(message: InboundMessage, *, actor: User | None, now: datetime) 
 def _record(work: FilingPass) -> None:
     filed = sum(outcome.patient_id is not None for outcome in work.outcomes)
     queued = sum(outcome.fate == "queued" for outcome in work.outcomes)
-    Filing(
-        message=work.message,
-        sequence=Filing.objects.filter(message=work.message).count() + 1,
-        outcome=work.outcome,
-        reasons=list(dict.fromkeys(work.reasons)),
-        lines_filed=filed,
-        lines_queued=queued,
-        parser_version=format_of(work.message.door).version,
-        rule_version=RULE_VERSION,
-        filed_by=work.actor,
-        filed_at=work.now,
-    ).save(force_insert=True)
+    insert(
+        Filing(
+            message=work.message,
+            sequence=Filing.objects.filter(message=work.message).count() + 1,
+            outcome=work.outcome,
+            reasons=list(dict.fromkeys(work.reasons)),
+            lines_filed=filed,
+            lines_queued=queued,
+            parser_version=format_of(work.message.door).version,
+            rule_version=RULE_VERSION,
+            filed_by=work.actor,
+            filed_at=work.now,
+        )
+    )
 
 
 def _file_group(work: FilingPass, group: PatientGroup) -> None:
@@ -246,6 +253,24 @@ def _usable_report(work: FilingPass, report: Report, person: Person) -> bool:
     return False
 
 
+@lru_cache(maxsize=1)
+def _dimensions() -> Prepared:
+    return Prepared(
+        Observation.objects.current()
+        .laboratory_made()
+        .filter(
+            patient_id=cast(UUID, Given("patient", UUIDField())),
+            laboratory_id=cast(UUID, Given("laboratory", UUIDField())),
+            analyte_key__any_of=Given("analytes", ArrayField(CharField())),
+            comparable=True,
+        )
+        .exclude(message_id=cast(UUID, Given("message", UUIDField())))
+        .order_by()
+        .values("analyte_key", "unit_dimension")
+        .distinct()
+    )
+
+
 def _earlier_dimensions(
     judged: list[JudgedLine], patient_id: UUID, message: InboundMessage
 ) -> dict[str, frozenset[str]]:
@@ -253,24 +278,16 @@ def _earlier_dimensions(
     keys = {line.analyte_key for line in judged if line.analyte_key and line.unit}
     if not keys:
         return {}
-    rows = (
-        Observation.objects.current()
-        .laboratory_made()
-        .filter(
-            patient_id=patient_id,
-            laboratory_id=message.laboratory_id,
-            analyte_key__in=keys,
-            comparable=True,
-        )
-        .exclude(message_id=message.id)
-        .order_by()
-        .values_list("analyte_key", "unit_dimension")
-        .distinct()
+    rows = _dimensions().rows(
+        patient=patient_id,
+        laboratory=message.laboratory_id,
+        analytes=sorted(keys),
+        message=message.id,
     )
     found: dict[str, set[str]] = {}
-    for key, dimension in rows:
-        if dimension:
-            found.setdefault(key, set()).add(dimension)
+    for row in rows:
+        if row["unit_dimension"]:
+            found.setdefault(row["analyte_key"], set()).add(row["unit_dimension"])
     return {key: frozenset(dimensions) for key, dimensions in found.items()}
 
 
@@ -318,7 +335,7 @@ def _write(
     work.placed_reports += len(drafts)
     lost = [row for row in superseded if not withheld(row)]
     _supersede(superseded, withdrawn, now=work.now)
-    Observation.objects.bulk_create(new)
+    insert(*new)
     store_documents(sent, now=work.now)
     current = [row for row in new if row.superseded_at is None]
     laboratory = work.settings.laboratory

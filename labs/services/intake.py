@@ -21,6 +21,7 @@ from core.areas import Area
 from core.db import identity, system
 from core.errors import DomainError, NotFound
 from core.models import AuditEvent
+from core.prepared import insert
 from labs.hl7.answers import Intake, body_hash
 from labs.hl7.message import split_messages
 from labs.models import Filing, InboundMessage, IntakeItem, SendingLaboratory, UnfiledMessage
@@ -177,11 +178,10 @@ def _keep(
         message.receipt = Receipt.TEST_AREA
     elif intake.disposition == "accept" and laboratory is not None:
         message.receipt, message.reasons = _standing(message)
-    message.save(force_insert=True)
+    insert(message)
     if message.receipt == Receipt.ACCEPTED:
-        UnfiledMessage(message=message, received_at=now, try_after=now + _FIRST_TRY_BY_SWEEP).save(
-            force_insert=True
-        )
+        waits = now + _FIRST_TRY_BY_SWEEP
+        insert(UnfiledMessage(message=message, received_at=now, try_after=waits))
     elif message.receipt == Receipt.SET_ASIDE:
         queue(message=message, doubts=[Doubt("control-id-reused")], now=now)
     return message

@@ -4,10 +4,16 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import lru_cache
+from typing import cast
 from uuid import UUID
+
+from django.contrib.postgres.fields import ArrayField
+from django.db.models import CharField, UUIDField
 
 from clinical.result_status import Handling
 from clinical.values import ValueKind
+from core.prepared import Given, Prepared
 from labs.hl7.oru import ObservationLine, Report
 from labs.hl7.timestamps import Timestamp
 from labs.models import InboundMessage, Observation
@@ -86,6 +92,17 @@ def _occurrence_key(base: str, occurrence: int) -> str:
     return base if occurrence == 0 else digest(base, occurrence)
 
 
+@lru_cache(maxsize=1)
+def versions_of() -> Prepared:
+    """Every version of the results of `patient` with one of these identity `keys`, in order."""
+    return Prepared(
+        Observation.objects.filter(
+            patient_id=cast(UUID, Given("patient", UUIDField())),
+            identity_key__any_of=Given("keys", ArrayField(CharField())),
+        ).order_by("version")
+    )
+
+
 def _stored_versions(
     bases: dict[str, list[Placed]], patient_id: UUID
 ) -> dict[str, list[Observation]]:
@@ -95,8 +112,7 @@ def _stored_versions(
         for n in range(max(2, len(entries)))
     }
     found: dict[str, list[Observation]] = defaultdict(list)
-    rows = Observation.objects.filter(patient_id=patient_id, identity_key__in=keys)
-    for row in rows.order_by("version"):
+    for row in versions_of().objects(patient=patient_id, keys=sorted(keys)):
         found[row.identity_key].append(row)
     return found
 

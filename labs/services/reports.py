@@ -2,11 +2,14 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from uuid import UUID
 
-from django.db.models import Min, OuterRef, Q, Subquery
+from django.contrib.postgres.fields import ArrayField
+from django.db.models import Min, OuterRef, Q, Subquery, UUIDField
 
 from clinical.result_status import Shown, report_status
+from core.prepared import Given, Prepared, insert, update
 from labs.hl7.codes import choose_loinc
 from labs.hl7.oru import Report, join_notes
 from labs.hl7.timestamps import Timestamp
@@ -181,8 +184,8 @@ def settle_versions(
             filed_at=now,
         )
         moved.append(draft)
-    DiagnosticReport.objects.bulk_create([draft.head for draft in moved if draft.is_new])
-    ReportVersion.objects.bulk_create([d.version for d in moved if d.version is not None])
+    insert(*[draft.head for draft in moved if draft.is_new])
+    insert(*[draft.version for draft in moved if draft.version is not None])
     return moved
 
 
@@ -197,21 +200,39 @@ def _head_differs(draft: ReportDraft, status: str) -> bool:
     )
 
 
-def refresh_heads(drafts: list[ReportDraft], *, now: datetime) -> None:
-    """Set each head's visibility and time from its current results; two statements."""
-    if not drafts:
-        return
+@lru_cache(maxsize=1)
+def _summaries() -> Prepared:
     shown = Q(visible_from__isnull=False, withdrawn_at__isnull=True)
-    patient_ids = {draft.head.patient_id for draft in drafts}
-    summary = {
-        row["report_id"]: row
-        for row in Observation.objects.current()
-        .filter(patient_id__in=patient_ids, report_id__in=[draft.head.id for draft in drafts])
+    return Prepared(
+        Observation.objects.current()
+        .filter(
+            patient_id__any_of=Given("patients", ArrayField(UUIDField())),
+            report_id__any_of=Given("reports", ArrayField(UUIDField())),
+        )
         .values("report_id")
         .annotate(
             visible=Min("visible_from", filter=shown),
             first=Min("effective_at"),
             live=Min("position", filter=~Q(state="RETRACTED")),
+        )
+    )
+
+
+_MOVING = (
+    "version", "status", "collected_at", "resulted_at", "effective_at", "filed_at", "corrected",
+    "visible_from",
+)  # fmt: skip
+
+
+def refresh_heads(drafts: list[ReportDraft], *, now: datetime) -> None:
+    """Set each head's visibility and time from its current results."""
+    if not drafts:
+        return
+    summary = {
+        row["report_id"]: row
+        for row in _summaries().rows(
+            patients=list({draft.head.patient_id for draft in drafts}),
+            reports=[draft.head.id for draft in drafts],
         )
     }
     for draft in drafts:
@@ -226,16 +247,5 @@ def refresh_heads(drafts: list[ReportDraft], *, now: datetime) -> None:
         if found["live"] is None:
             draft.head.status = FhirStatus.ENTERED_IN_ERROR
             draft.head.visible_from = None
-    DiagnosticReport.objects.bulk_update(
-        [draft.head for draft in drafts],
-        [
-            "version",
-            "status",
-            "collected_at",
-            "resulted_at",
-            "effective_at",
-            "filed_at",
-            "corrected",
-            "visible_from",
-        ],
-    )
+    for draft in drafts:
+        update(draft.head, *_MOVING)
