@@ -104,6 +104,25 @@ def figures(*, statements: int = 6, y: float = 7.5, wrong: tuple[str, ...] = ())
         ],
         "booking": [{"title": "one practitioner", "asked": 400, "booked": 399, "refused": 1}],
         "race": {"clients": 200, "rounds": 20, "rounds_with_one_winner": 20, "server_errors": 0},
+        "intake": {
+            "results_a_message": 5,
+            "rows": [
+                {
+                    "door": "HL7 v2 over MLLP",
+                    "senders": 8,
+                    "per_second": 41.4,
+                    "p50_ms": 190.0,
+                    "p99_ms": 300.0,
+                    "cpu_ms": 20.0,
+                }
+            ],
+            "memory": {"messages": 20_000, "resident_mb_by_quarter": [80.0, 81.0, 81.0, 81.0]},
+            "alone": {
+                "reading_hl7_per_second": 760.0,
+                "reading_fhir_per_second": 330.0,
+                "inserting_per_second": 94.0,
+            },
+        },
         "wrong": list(wrong),
     }
 
@@ -130,6 +149,14 @@ def test_summary_names_refusals_and_faults() -> None:
     words = summary(figures(wrong=("race round 3: 2 won, 2 claims",)))
     assert "400 different openings, 399 booked, 1 refused" in words
     assert "WRONG: race round 3: 2 won, 2 claims" in words
+
+
+def test_summary_sets_intake_beside_what_bounds_it() -> None:
+    words = summary(figures())
+    assert "HL7 v2 over MLLP, 8 sender(s), 5 results a message, end to end: 41 messages/s" in words
+    assert "inserting the same rows 94 messages/s" in words
+    assert "80, 81, 81, 81 MB" in words
+    assert "Intake" not in summary({**figures(), "intake": None})
 
 
 def test_json_round_trips() -> None:
