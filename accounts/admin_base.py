@@ -104,6 +104,10 @@ class RoleModelAdmin(ModelAdmin):
     def audit_area(self) -> Area | str:
         return ""
 
+    def operation_of(self, what: str) -> str:
+        """Return the name under which a look or change on this page is recorded."""
+        return f"admin.{self.opts.model_name}.{what}"
+
     def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> Any:
         return self._log(request, obj, ADDITION, message)
 
@@ -117,7 +121,7 @@ class RoleModelAdmin(ModelAdmin):
         parts = _without_values(message)
         audit.record(
             action=_ACTIONS[flag],
-            operation=f"admin.{self.opts.model_name}.{_ACTIONS[flag].name.lower()}",
+            operation=self.operation_of(_ACTIONS[flag].name.lower()),
             now=utc_now(),
             area=self.audit_area(),
             patient_id=self.patient_of(obj),

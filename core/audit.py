@@ -15,6 +15,10 @@ from core.ids import new_id
 from core.models import AuditEvent
 from core.prepared import prepared_cursor
 
+STAFF_ONLY = "staff-only."
+"""How an operation begins that her own list of who looked must not show: it would tell of a
+result that is held from her."""
+
 
 class AuditUnavailable(Unavailable):
     """The audit event could not be written, so nothing may be shown or changed."""

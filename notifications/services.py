@@ -19,7 +19,6 @@ __all__ = [
     "DrainOutcome",
     "drain",
     "on_comment_published",
-    "on_results_filed",
     "on_work_item_escalated",
     "page_on_call",
     "plan",
@@ -209,33 +208,6 @@ def page_on_call(
             bypasses_quiet_hours=True,
         )
         for user in people.values()
-    )
-
-
-def on_results_filed(delivered: Delivered) -> None:
-    """Tell her, discreetly and at a decent hour, that there is something new to read.
-
-    One notice a report version, however often the event comes. Whether the report may be
-    seen is asked again just before sending.
-    """
-    if delivered.patient_id is None:
-        return
-    corrected = bool(delivered.payload["corrected"])
-    purpose = Purpose.RESULT_CORRECTED if corrected else Purpose.RESULT
-    with identity(system("notifications")):
-        user = user_of_patient(delivered.patient_id)
-    if user is None:
-        return
-    plan_everywhere(
-        recipient=user,
-        patient_id=delivered.patient_id,
-        purpose=purpose,
-        occurrence=f"result:{delivered.subject_id}:{delivered.payload['report_version']}",
-        subject_id=delivered.subject_id,
-        # From the event, not from now: one delivered too late is settled as expired, with its row.
-        send_after=delivered.occurred_at,
-        expires_at=delivered.occurred_at + RULES[purpose].kept_for,
-        now=delivered.now,
     )
 
 

@@ -87,7 +87,7 @@ class StaffModelAdmin(RoleModelAdmin):
         audit.record_for_patients(
             by_patient or {None: []},
             action=AuditEvent.Action.READ,
-            operation=f"admin.{self.opts.model_name}.{what}",
+            operation=self.operation_of(what),
             now=utc_now(),
             area=self.area,
             resource=self.opts.object_name,

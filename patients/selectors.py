@@ -10,6 +10,7 @@ from django.db.models import F, QuerySet
 
 from accounts.models import Membership, Organization, User
 from accounts.roles import Role
+from core.audit import STAFF_ONLY
 from core.errors import NotFound
 from core.models import AuditEvent
 from patients.models import CareTeamMember, Enrolment, Patient, ProfileFact
@@ -91,10 +92,14 @@ def _of(viewer: Viewer, patient_id: UUID) -> UUID:
 
 
 def access_log(viewer: Viewer) -> QuerySet[AuditEvent, Any]:
-    """Return every look at and change of her record. Hers alone: a caregiver gets NotFound."""
+    """Return every look at and change of her record. Hers alone: a caregiver gets NotFound.
+
+    Without what would tell of a result that is held from her (DECISIONS 4).
+    """
     if viewer.kind != "patient":
         raise NotFound()
-    return AuditEvent.objects.filter(patient_id=_own(viewer)).values(
+    events = AuditEvent.objects.filter(patient_id=_own(viewer))
+    return events.exclude(operation__startswith=STAFF_ONLY).values(
         "id", "occurred_at", "action", "outcome", "actor_kind", "actor_id", "area", "operation"
     )
 

@@ -1,16 +1,19 @@
 """Which part hears of which event: the one place where features meet."""
 
-from core.events import CommentPublished, ResultsFiled, subscribe
+from core.events import CommentPublished, ReportReviewed, ResultsFiled, subscribe
 from notifications.events import NoticeNotReached
 from worklist.events import WorkItemEscalated
 
 
 def subscribe_all() -> None:
     """Register every subscriber; called once when the project starts."""
+    from labs.services import telling
     from notifications import services as notifications
     from worklist import services as worklist
 
-    subscribe(ResultsFiled, "notifications.result-notice", notifications.on_results_filed)
+    subscribe(ResultsFiled, "notifications.result-notice", telling.on_results_filed)
     subscribe(CommentPublished, "notifications.comment-notice", notifications.on_comment_published)
+    subscribe(ReportReviewed, "labs.told-after-review", telling.on_report_reviewed)
+    subscribe(CommentPublished, "labs.told-after-comment", telling.on_comment_published)
     subscribe(WorkItemEscalated, "notifications.page-on-call", notifications.on_work_item_escalated)
     subscribe(NoticeNotReached, "worklist.call-her", worklist.on_notice_not_reached)

@@ -10,7 +10,10 @@ from core.events.registry import DomainEvent, event_type
 @event_type
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResultsFiled(DomainEvent):
-    """A report version became part of a record; the subject is the report."""
+    """A report version became part of a record, or visible in it; the subject is the report.
+
+    `release` tells a later release of results apart that were filed with the same version.
+    """
 
     type: ClassVar[str] = "labs.result.filed"
 
@@ -18,6 +21,7 @@ class ResultsFiled(DomainEvent):
     loincs: tuple[str, ...] = ()
     states: tuple[str, ...] = ()
     corrected: bool = False
+    release: str = ""
 
 
 @event_type

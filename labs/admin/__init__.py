@@ -1,5 +1,21 @@
-"""Pages of the staff site: results, trends, the intake queue, matching, senders' settings."""
+"""Pages of the staff site: results, trends, release, the intake queue, matching, settings."""
 
-from labs.admin import biomarkers, comment_templates, intake, matching, results, settings
+from labs.admin import (
+    biomarkers,
+    comment_templates,
+    intake,
+    matching,
+    release,
+    results,
+    settings,
+)
 
-__all__ = ["biomarkers", "comment_templates", "intake", "matching", "results", "settings"]
+__all__ = [
+    "biomarkers",
+    "comment_templates",
+    "intake",
+    "matching",
+    "release",
+    "results",
+    "settings",
+]

@@ -33,9 +33,11 @@ from core.errors import NotFound
 from labs.admin.documents import ReportDocumentsAdmin
 from labs.admin.filters import MyPatientsFilter, ResultReviewedFilter, ReviewedFilter
 from labs.admin.looks import record_results
+from labs.admin.release import may_decide
 from labs.admin.reviewing import ReviewPages
 from labs.admin.words import EXCLUDED_BECAUSE, TIER_LABELS, WAITING, person, released_words
 from labs.charts import draw, inline
+from labs.holds import holds_of_report
 from labs.models import DiagnosticReport, Observation
 from labs.reviews import is_reviewed
 from labs.selectors import series_rows
@@ -217,6 +219,9 @@ class DiagnosticReportAdmin(ReviewPages, ReportDocumentsAdmin):
             "r_ratio": pattern.r and f"{pattern.r.r:.1f} ({pattern.r.pattern})",
             "hys_law": pattern.hys_law,
             "may_open_message": viewer.may(Area.INTAKE),
+            "may_decide": may_decide(request),
+            "report": report,
+            "holds": holds_of_report(report, now=now),
             "every_report": reverse("admin:labs_diagnosticreport_changelist")
             + f"?patient__id__exact={report.patient_id}",
             "report_versions": report.versions.order_by("-version"),

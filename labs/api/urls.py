@@ -4,8 +4,10 @@ from django.urls import path
 
 from labs.api import own_entries, views
 from labs.api.document_views import DocumentContentView
+from labs.api.holds import EndHoldView, HoldsView
 from labs.api.intake import MessageView
 from labs.api.staff_views import FindMessageView
+from labs.api.telling import TellingView
 
 PATIENT = "patients/<str:patient_ref>/"
 
@@ -18,6 +20,9 @@ urlpatterns = [
     path(f"{PATIENT}reports/<uuid:report_id>/seen", own_entries.ReportSeenView.as_view()),
     path(f"{PATIENT}outside-results", own_entries.OutsideResultsView.as_view()),
     path(f"{PATIENT}outside-results/<uuid:result_id>", own_entries.OutsideResultView.as_view()),
+    path(f"{PATIENT}hold-requests", HoldsView.as_view()),
+    path(f"{PATIENT}hold-requests/<uuid:hold_id>/end", EndHoldView.as_view()),
+    path(f"{PATIENT}telling", TellingView.as_view()),
     path(f"{PATIENT}results", views.ResultListView.as_view()),
     path(f"{PATIENT}analytes", views.AnalyteListView.as_view()),
     path(f"{PATIENT}analytes/<slug:analyte_key>/trend", views.TrendView.as_view()),

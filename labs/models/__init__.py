@@ -4,6 +4,7 @@ from labs.models.biomarkers import BiomarkerProposal
 from labs.models.documents import Document
 from labs.models.intake import Filing, InboundMessage, IntakeItem, UnfiledMessage
 from labs.models.reading import AnalyteBaseline, ReportSeen
+from labs.models.release import ReleaseHold, ReleaseRule, TellingWish
 from labs.models.results import DiagnosticReport, Observation, ReportVersion
 from labs.models.review import Comment, CommentTemplate, DerivedObstacle, Review, ReviewRole
 from labs.models.senders import (
@@ -29,11 +30,14 @@ __all__ = [
     "IntakeItem",
     "MatchDecision",
     "Observation",
+    "ReleaseHold",
+    "ReleaseRule",
     "ReportSeen",
     "ReportVersion",
     "Review",
     "ReviewRole",
     "SenderName",
     "SendingLaboratory",
+    "TellingWish",
     "UnfiledMessage",
 ]

@@ -32,6 +32,7 @@ from labs.services.obstacles import (
     record_obstacles,
 )
 from labs.services.placing import versions_of
+from labs.services.release import NOT_RELEASED, Release, release_columns
 from labs.services.rows import (
     range_columns,
     verdict_columns,
@@ -263,9 +264,7 @@ def _row(
     now: datetime,
 ) -> Observation:
     verdict = judge_derived(made, calcium)
-    releases = [calcium.visible_from, albumin.visible_from]
-    known = [at for at in releases if at is not None]
-    visible_from = max(known) if len(known) == 2 else None
+    release = release_with(calcium, albumin)
     text = format(made.value, "f")
     return Observation(
         patient_id=calcium.patient_id,
@@ -297,13 +296,23 @@ def _row(
         filed_at=now,
         derived_method=made.method,
         derived_from=[calcium.id, albumin.id],
-        visible_from=visible_from,
-        release_basis=Observation.ReleaseBasis.RULE if visible_from else "",
-        release_rule_version=calcium.release_rule_version if visible_from else "",
-        announced_at=visible_from,
+        visible_from=release.visible_from,
+        release_basis=release.basis,
+        release_rule_version=release.rule_version,
+        released_by_id=release.released_by_id,
+        announced_at=release.announced_at(now),
         **range_columns(_NO_RANGE, verdict),
         **verdict_columns(verdict),
     )
+
+
+def release_with(*inputs: Observation) -> Release:
+    """Return the release of what is worked out from `inputs`: that of the last one."""
+    releases = [release_columns(row) for row in inputs]
+    known = [release for release in releases if release.visible_from is not None]
+    if len(known) < len(releases):
+        return NOT_RELEASED
+    return max(known, key=lambda release: release.visible_from)  # type: ignore[arg-type,return-value]
 
 
 def judge_derived(made: CorrectedCalcium, calcium: Observation) -> Verdict:

@@ -7,7 +7,6 @@ from typing import cast
 from uuid import UUID
 
 from django.contrib.postgres.fields import ArrayField
-from django.db import connection
 from django.db.models import CharField, UUIDField
 
 from accounts.models import User
@@ -30,7 +29,7 @@ from labs.services.judging import QUEUED_DOUBTS, JudgedLine, Person, judge_line
 from labs.services.matching import match_group
 from labs.services.placing import Placed, place_lines
 from labs.services.queueing import Doubt, queue
-from labs.services.release import release_of
+from labs.services.release import ReleaseTerms, load_terms
 from labs.services.reports import (
     ReportDraft,
     drafts_of,
@@ -42,6 +41,7 @@ from labs.services.reports import (
 from labs.services.rising import raise_for_rising_calcium
 from labs.services.rows import observation_row, withheld
 from labs.services.senders import SenderSettings, load_settings
+from labs.services.turns import take_turn
 from labs.services.versions import Standing
 from patients.models import Patient
 
@@ -193,7 +193,7 @@ def _queue_group(work: FilingPass, group: PatientGroup, reasons: tuple[str, ...]
 
 
 def _file_for_patient(work: FilingPass, group: PatientGroup, patient: Patient) -> None:
-    _take_turn(patient.id)
+    take_turn(patient.id)
     person = Person(sex=patient.sex, birth_date=patient.birth_date)
     reports = [report for report in group.reports if _usable_report(work, report, person)]
     lines = [(line, report) for report in reports for line in report.observations]
@@ -224,14 +224,6 @@ def _file_for_patient(work: FilingPass, group: PatientGroup, patient: Patient) -
         now=work.now,
     )
     _write(work, patient.id, fit, drafts)
-
-
-def _take_turn(patient_id: UUID) -> None:
-    """One message at a time writes into one record; the lock ends with the transaction."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"labs:{patient_id}"]
-        )
 
 
 def _usable_report(work: FilingPass, report: Report, person: Person) -> bool:
@@ -297,6 +289,7 @@ def _write(
     fit: list[Placed],
     drafts: dict[tuple[str, str], ReportDraft],
 ) -> None:
+    terms = load_terms(work.settings.laboratory, patient_id=patient_id, now=work.now)
     new: list[Observation] = []
     sent: list[tuple[Observation, Documents]] = []
     specimens: dict[UUID, str] = {}
@@ -315,7 +308,7 @@ def _write(
             if entry.current is not None and entry.current.message_id == work.message.id:
                 _collect_doubts(work, entry, entry.current)
             continue
-        row = _version(work, entry, draft)
+        row = _version(work, entry, draft, terms)
         new.append(row)
         sent.append((row, entry.judged.documents))
         specimens[row.id] = biomarkers.specimen_words(entry.judged.report)
@@ -325,7 +318,7 @@ def _write(
             continue
         assert entry.current is not None
         superseded.append(entry.current)
-        shown = not withheld(entry.current)
+        shown = not withheld(entry.current, now=work.now)
         draft.corrected = draft.corrected or (shown and _says_otherwise(entry.current, row))
         if entry.withdraws:
             withdrawn += entry.versions
@@ -333,7 +326,7 @@ def _write(
                 wrong_patient += entry.versions
     moved = settle_versions(list(drafts.values()), message=work.message, now=work.now)
     work.placed_reports += len(drafts)
-    lost = [row for row in superseded if not withheld(row)]
+    lost = [row for row in superseded if not withheld(row, now=work.now)]
     _supersede(superseded, withdrawn, now=work.now)
     insert(*new)
     store_documents(sent, now=work.now)
@@ -348,16 +341,16 @@ def _write(
     _alarm(work, filed, wrong_patient)
     if not moved:
         return
-    announce(
+    told = announce(
         patient_id=patient_id,
         drafts=moved,
         filed=filed,
-        lost=lost + [row for row in derived.lost if not withheld(row)],
+        lost=lost + [row for row in derived.lost if not withheld(row, now=work.now)],
         now=work.now,
     )
     audit.record(
         action=AuditEvent.Action.CREATE,
-        operation="labs.results.file",
+        operation="labs.results.file" if told else f"{audit.STAFF_ONLY}labs.results.file",
         now=work.now,
         area=Area.LABS,
         patient_id=patient_id,
@@ -366,9 +359,17 @@ def _write(
     )
 
 
-def _version(work: FilingPass, entry: Placed, draft: ReportDraft) -> Observation:
+def _version(
+    work: FilingPass, entry: Placed, draft: ReportDraft, terms: ReleaseTerms
+) -> Observation:
     stale = entry.standing is Standing.STALE
-    release = release_of(entry.judged, work.settings.laboratory, now=work.now)
+    release = terms.release_of(
+        entry.judged,
+        report_id=draft.head.id,
+        identity_key=entry.identity_key,
+        replaces=entry.current if entry.standing is Standing.REPLACES else None,
+        now=work.now,
+    )
     row = observation_row(
         entry.judged,
         message=work.message,

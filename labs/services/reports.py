@@ -91,7 +91,7 @@ def drafts_of(
                 known_comment=known.known_comment or "",
                 known_status_sent=known.known_status_sent or "",
                 is_stale=_older(report.result_at.instant, known.resulted_at),
-                was_visible=known.visible_from is not None,
+                was_visible=seen_at(known, now),
             )
         drafts.setdefault(key, draft)
     return drafts
@@ -132,6 +132,11 @@ def _new_head(
 
 def _usable(time: Timestamp) -> datetime | None:
     return None if "time-future" in time.faults else time.instant
+
+
+def seen_at(head: DiagnosticReport, now: datetime) -> bool:
+    """Say whether the patient can see this report at `now`."""
+    return head.visible_from is not None and head.visible_from <= now
 
 
 def head_status(draft: ReportDraft) -> str:

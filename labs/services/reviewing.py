@@ -329,8 +329,7 @@ def _tell(comment: Comment, found: _Standing, operation: str, *, now: datetime) 
 def _may_be_read(report: DiagnosticReport, rows: Sequence[Observation], now: datetime) -> bool:
     """Say whether she may read what speaks of all these results."""
     return _shown(report.visible_from, now) and all(
-        row.withdrawn_at is None and not withheld(row) and _shown(row.visible_from, now)
-        for row in rows
+        row.withdrawn_at is None and not withheld(row, now=now) for row in rows
     )
 
 
@@ -346,15 +345,17 @@ def _tell_feed(report: DiagnosticReport, rows: Sequence[Observation], *, now: da
     lines += [
         ("Observation", row.id, Change.Kind.UPSERT)
         for row in rows
-        if row.withdrawn_at is None and not withheld(row) and _shown(row.visible_from, now)
+        if row.withdrawn_at is None and not withheld(row, now=now)
     ]
     record_changes(patient_id=report.patient_id, lines=lines, now=now)
 
 
 def _audit(action: str, operation: str, row: Review | Comment, now: datetime) -> None:
+    # What she cannot see leaves no trace in her list of who looked.
+    hidden = "" if _shown(row.report.visible_from, now) else audit.STAFF_ONLY
     audit.record(
         action=action,
-        operation=operation,
+        operation=f"{hidden}{operation}",
         now=now,
         area=Area.LABS,
         patient_id=row.patient_id,

@@ -81,7 +81,8 @@ def observation_row(
         visible_from=release.visible_from,
         release_basis=release.basis,
         release_rule_version=release.rule_version,
-        announced_at=release.visible_from,
+        released_by_id=release.released_by_id,
+        announced_at=release.announced_at(now),
         **range_columns(judged.lab_range, judged.verdict),
         **verdict_columns(judged.verdict),
     )
@@ -129,6 +130,8 @@ def display_name(judged: JudgedLine) -> str:
     return next(name for name in (*named, "Result") if name)[:500]
 
 
-def withheld(row: Observation) -> bool:
-    """Say whether this version is for staff only."""
-    return row.visible_from is None or row.state in (PortalState.HELD, PortalState.RETRACTED)
+def withheld(row: Observation, *, now: datetime) -> bool:
+    """Say whether this version is for staff only at `now`."""
+    if row.visible_from is None or row.visible_from > now:
+        return True
+    return row.state in (PortalState.HELD, PortalState.RETRACTED)

@@ -18,6 +18,8 @@ SECRET_KEY = env("DJANGO_SECRET_KEY")
 FIELD_KEYS: list[str] = env.list("LINDEN_FIELD_KEYS")
 HMAC_KEY = env("LINDEN_HMAC_KEY")
 DEBUG = False
+# How long a result may be held back by one decision; never more than 60 days.
+RELEASE_HOLD_AT_MOST = timedelta(days=min(env.int("LINDEN_HOLD_DAYS", default=14), 60))
 ALLOWED_HOSTS: list[str] = env.list("DJANGO_ALLOWED_HOSTS", default=["127.0.0.1", "localhost"])
 
 INSTALLED_APPS = [

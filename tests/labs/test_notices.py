@@ -17,7 +17,9 @@ pytestmark = pytest.mark.django_db
 
 
 def recheck(cast: Cast, report: DiagnosticReport, now: datetime) -> object:
-    row = Notification(patient_id=cast.anna.pk, subject_id=report.pk, purpose="result")
+    row = Notification(
+        recipient=cast.anna_user, patient_id=cast.anna.pk, subject_id=report.pk, purpose="result"
+    )
     with identity(system("notifications")):
         return recheck_result_notice(row, now)
 

@@ -34,6 +34,10 @@ NO_REASONS = {
     *("already-approved", "already-cleared", "own-range", "not-reprocessable"),
     *("already-reviewed", "report-changed", "comment-settled", "placeholder-left"),
     *("own-template", "template-decided", "template-not-in-use", "template-written-at-once"),
+    *("hold-ended", "held-by-her-request", "nothing-to-release", "not-yours", "out-of-bounds"),
+    *("own-release-rule", "release-rule-approved", "release-rule-not-in-force"),
+    # kinds of evidence, and why a notice was not sent
+    *("release-hold", "not-wanted", "no-longer-applies"),
     *("match-already-confirmed", "match-already-proposed", "match-already-revoked"),
     *("marker-decided", "marker-not-released", "marker-unread", "profile-fact", "profile-evidence"),
     # refusals of what a patient types in, and of a baseline

@@ -6,30 +6,14 @@ from uuid import uuid4
 import pytest
 
 from core.db import identity, system
-from core.events.registry import Delivered
 from core.models import Event
-from notifications.models import ChannelPreference, Notification, QuietHours
+from notifications.models import Notification, QuietHours
 from notifications.purposes import Purpose
-from notifications.services import on_results_filed, page_on_call, plan, plan_everywhere, withdraw
+from notifications.services import page_on_call, plan, plan_everywhere, withdraw
 from tests.cast import Cast
-from tests.notifications.conftest import Planned, count, row_of, state_of
+from tests.notifications.conftest import Planned, row_of, state_of
 
 pytestmark = pytest.mark.django_db
-
-
-def results_filed(
-    cast: Cast, now: datetime, *, version: int = 1, corrected: bool = False
-) -> Delivered:
-    return Delivered(
-        event_id=uuid4(),
-        type="labs.result.filed",
-        version=1,
-        subject_id=cast.clinic.id,
-        patient_id=cast.anna.id,
-        payload={"report_version": version, "loincs": [], "states": [], "corrected": corrected},
-        occurred_at=now,
-        now=now,
-    )
 
 
 def test_the_same_message_is_planned_once(cast: Cast, now: datetime) -> None:
@@ -106,41 +90,6 @@ def test_only_listed_purposes_may_disturb_at_night(planned: Planned) -> None:
         planned(bypasses_quiet_hours=True, **times)
     row = row_of(id=planned(purpose=Purpose.VISIT_CHANGED, bypasses_quiet_hours=True, **times))
     assert (row.state, row.send_after) == ("planned", night)
-
-
-def test_results_are_told_once_a_version_in_the_inbox_and_by_mail(
-    cast: Cast, now: datetime
-) -> None:
-    for _ in range(2):
-        on_results_filed(results_filed(cast, now))
-    occurrence = f"result:{cast.clinic.id}:1"
-    assert count(occurrence=occurrence, purpose="result") == 2
-    row = row_of(occurrence=occurrence, channel="email")
-    assert (row.recipient_id, row.expires_at) == (cast.anna_user.pk, now + timedelta(days=7))
-    on_results_filed(results_filed(cast, now, version=2, corrected=True))
-    assert row_of(purpose="result-corrected", channel="email").must_reach
-
-
-def test_results_filed_at_night_are_told_in_the_morning(cast: Cast) -> None:
-    night = datetime(2026, 11, 22, 23, 30, tzinfo=UTC)
-    on_results_filed(results_filed(cast, night))
-    assert row_of(channel="email").send_after == datetime(2026, 11, 23, 7, 0, tzinfo=UTC)
-
-
-def test_who_turned_mail_off_gets_the_inbox_only(cast: Cast, now: datetime) -> None:
-    ChannelPreference.objects.create(
-        user=cast.anna_user, purpose="result", channel="email", enabled=False
-    )
-    on_results_filed(results_filed(cast, now))
-    assert row_of(purpose="result").channel == "inbox"
-
-
-def test_a_patient_without_a_sign_in_is_told_nothing(cast: Cast, now: datetime) -> None:
-    with identity(system("registration")):
-        cast.anna.user = None
-        cast.anna.save()
-    on_results_filed(results_filed(cast, now))
-    assert count() == 0
 
 
 def test_what_no_longer_holds_is_withdrawn_but_what_was_sent_stays(
