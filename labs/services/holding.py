@@ -325,7 +325,10 @@ def _move(
     """
     current = list(
         Observation.objects.current().filter(
-            patient_id=patient_id, withdrawn_at__isnull=True, visible_from__isnull=False
+            patient_id=patient_id,
+            report_id__isnull=False,
+            withdrawn_at__isnull=True,
+            visible_from__isnull=False,
         )
     )
     by_id = {row.id: row for row in current}
@@ -360,7 +363,7 @@ def _set(row: Observation, release: Release, moved: _Moved, *, now: datetime) ->
         moved.changed.append(row)
     if seen_before and not seen:
         moved.lost.append(row)
-        if told_at is not None:
+        if told_at is not None and row.report_id is not None:
             known = moved.told_at.get(row.report_id, told_at)
             moved.told_at[row.report_id] = min(known, told_at)
     if seen and not seen_before:
@@ -368,7 +371,7 @@ def _set(row: Observation, release: Release, moved: _Moved, *, now: datetime) ->
 
 
 def _tell(patient_id: UUID, moved: _Moved, *, now: datetime) -> None:
-    reports = {row.report_id for row in moved.changed}
+    reports = {row.report_id for row in moved.changed if row.report_id is not None}
     heads = refresh_visibility(patient_id, reports)
     lines: list[tuple[str, UUID, str]] = [
         ("Observation", row.id, Change.Kind.GONE) for row in moved.lost

@@ -144,7 +144,7 @@ def active_holds(patient_id: UUID, *, now: datetime) -> list[ReleaseHold]:
     )
 
 
-def covers(hold: ReleaseHold, report_id: UUID, identity_key: str) -> bool:
+def covers(hold: ReleaseHold, report_id: UUID | None, identity_key: str) -> bool:
     """Say whether a hold is about this result."""
     if hold.identity_key:
         return hold.identity_key == identity_key
@@ -152,7 +152,7 @@ def covers(hold: ReleaseHold, report_id: UUID, identity_key: str) -> bool:
 
 
 def backstop_of(
-    holds: Iterable[ReleaseHold], report_id: UUID, identity_key: str
+    holds: Iterable[ReleaseHold], report_id: UUID | None, identity_key: str
 ) -> datetime | None:
     """Return the last backstop among the holds on a result, None when nothing holds it."""
     found = [hold.backstop_at for hold in holds if covers(hold, report_id, identity_key)]

@@ -48,7 +48,7 @@ def _announce_for(patient_id: UUID, *, now: datetime) -> int:
         if not rows:
             return 0
         Observation.objects.filter(id__in=[row.id for row in rows]).update(announced_at=now)
-        heads = refresh_visibility(patient_id, {row.report_id for row in rows})
+        heads = refresh_visibility(patient_id, {row.report_id for row in rows if row.report_id})
         announce_released(heads=heads, rows=rows, now=now)
         audit.record(
             action=AuditEvent.Action.UPDATE,
