@@ -11,6 +11,8 @@ from django.db.models.expressions import RawSQL
 
 from core.prepared import prepared_cursor
 
+# ISO weekday (Monday is 1), opening and closing time, in the organization's zone.
+OpeningTimes = tuple[tuple[int, time, time], ...]
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 # One JSON text, so that it can also stand as a column of another statement.
@@ -55,7 +57,7 @@ class CareFrame:
     zone: str = "UTC"
     phone_day: str = ""
     phone_24h: str = ""
-    hours: tuple[tuple[int, time, time], ...] = ()
+    hours: OpeningTimes = ()
     facts: tuple[RecordedFact, ...] = field(default=())
 
     @property
@@ -71,21 +73,25 @@ class CareFrame:
 
     @property
     def hours_text(self) -> str:
-        """Return the hours in words, equal days joined: "Mon-Fri 08:00-17:00"."""
-        spans: list[tuple[int, int, str]] = []
-        for weekday, opens, closes in self.hours:
-            text = f"{opens:%H:%M}-{closes:%H:%M}"
-            if spans and spans[-1][2] == text and spans[-1][1] == weekday - 1:
-                spans[-1] = (spans[-1][0], weekday, text)
-            else:
-                spans.append((weekday, weekday, text))
-        return ", ".join(
-            f"{_DAYS[first - 1]}{'' if first == last else '-' + _DAYS[last - 1]} {text}"
-            for first, last, text in spans
-        )
+        return hours_in_words(self.hours)
 
 
-def _hours(rows: list[Any]) -> tuple[tuple[int, time, time], ...]:
+def hours_in_words(hours: OpeningTimes) -> str:
+    """Return the hours in words, equal days joined: "Mon-Fri 08:00-17:00"."""
+    spans: list[tuple[int, int, str]] = []
+    for weekday, opens, closes in hours:
+        text = f"{opens:%H:%M}-{closes:%H:%M}"
+        if spans and spans[-1][2] == text and spans[-1][1] == weekday - 1:
+            spans[-1] = (spans[-1][0], weekday, text)
+        else:
+            spans.append((weekday, weekday, text))
+    return ", ".join(
+        f"{_DAYS[first - 1]}{'' if first == last else '-' + _DAYS[last - 1]} {text}"
+        for first, last, text in spans
+    )
+
+
+def _hours(rows: list[Any]) -> OpeningTimes:
     return tuple((day, time.fromisoformat(a), time.fromisoformat(b)) for day, a, b in rows)
 
 

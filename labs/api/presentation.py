@@ -25,7 +25,7 @@ from labs.api.reviews import (
 )
 from labs.document_reading import sections_of, shown_documents
 from labs.trends import FINAL
-from patients.care_frame import CareFrame
+from patients.care_frame import CareFrame, OpeningTimes, hours_in_words
 from patients.viewer import Viewer
 
 
@@ -72,8 +72,14 @@ class _Words:
 
 
 @lru_cache(maxsize=128)
-def _words(phone: str, hours: str, phone_24h: str) -> _Words:
-    return _Words(Contact(phone=phone, hours=hours, phone_24h=phone_24h))
+def _words(phone_day: str, phone_24h: str, hours: OpeningTimes) -> _Words:
+    return _Words(
+        Contact(
+            phone=phone_day or "your clinic",
+            hours=hours_in_words(hours) or "opening hours",
+            phone_24h=phone_24h or phone_day or "your local emergency number",
+        )
+    )
 
 
 def plain(number: Decimal | None) -> str | None:
@@ -104,11 +110,7 @@ class Page:
     @cached_property
     def words(self) -> _Words:
         frame = self.frame
-        return _words(
-            frame.phone_day or "your clinic",
-            frame.hours_text or "opening hours",
-            frame.phone_24h or frame.phone_day or "your local emergency number",
-        )
+        return _words(frame.phone_day, frame.phone_24h, frame.hours)
 
     def time(self, instant: datetime | None) -> TimeObject | None:
         """Return the time object; results of one report share theirs."""
