@@ -1,25 +1,36 @@
 """Which results of one analyte may share a line, and what changed since the last one.
 
 Public: `build_series(...) -> Series`, `TrendPoint`, `PlottedPoint`, `Excluded`,
-`ExclusionReason`, `Marker`, `Change`, `reference_change_percent(...)`, `getting_worse(...)`.
+`ExclusionReason`, `Marker`, `Change`, `SetBaseline`, `Baseline`, `BaselineBasis`,
+`reference_change_percent(...)`, `getting_worse(...)`, `consecutive_rises(...)`,
+`baseline_before(...)`.
 
-Patients see the line and "up" or "down" since last time. Whether a change is more than
-noise, and whether it is for the worse, is for staff.
+Patients see the line and "up" or "down" since last time. Whether a change is for the worse is
+for staff. What a patient typed in herself is drawn beside the lines and enters no comparison.
+
+A baseline is the one that a clinician set; else the median of the last results, at most
+`BASELINE_RESULTS`, collected in the `BASELINE_LOOK_BACK` before the newest treatment that has
+any before it (our choice, no published source).
 
 Source: RCV = 2.77 x sqrt(CVa^2 + CVi^2), two-sided 95 % (PMID 7829892); data/rcv.csv.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
+from itertools import pairwise
+from statistics import median
 
 from clinical.analytes import Analyte, Sex
 from clinical.reference_data import rows
 from clinical.states import PortalState, direction_of
 from clinical.units import Unit, convert
 from clinical.values import ObservedValue, ValueKind
+
+BASELINE_RESULTS = 3
+BASELINE_LOOK_BACK = timedelta(days=90)
 
 
 class Marker(StrEnum):
@@ -44,7 +55,7 @@ class TrendPoint:
     """The current version of one result, any order.
 
     `final`: OBX-11 is final, corrected or amended. `comparable` and `state` are those of
-    its verdict. `method_family` is that of its LOINC code.
+    its verdict. `method_family` is that of its LOINC code. `entered`: the patient typed it in.
     """
 
     result_id: str
@@ -55,6 +66,7 @@ class TrendPoint:
     state: PortalState
     final: bool
     comparable: bool
+    entered: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +122,42 @@ class Change:
     beyond_noise: bool | None
 
 
+class BaselineBasis(StrEnum):
+    """Where a baseline comes from."""
+
+    SET = "set"
+    BEFORE_TREATMENT = "before_treatment"
+
+
+@dataclass(frozen=True, slots=True)
+class SetBaseline:
+    """What a clinician set as this patient's usual value."""
+
+    number: Decimal
+    unit: Unit
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """A patient's usual value, in the unit of the series, and the latest number against it.
+
+    `results` is how many results it rests on; 0 = it was set. `change` None: the latest is
+    a limit, or there is none.
+    """
+
+    number: Decimal
+    basis: BaselineBasis
+    results: int
+    change: Change | None
+
+
 @dataclass(frozen=True, slots=True)
 class Series:
-    """Everything a chart of one analyte needs."""
+    """Everything a chart of one analyte needs.
+
+    `entered` are the numbers that the patient typed in. `rises`: how many times in a row the
+    newest numbers of the newest line went up. `rcv_percent` None = no figure is known.
+    """
 
     analyte_key: str
     unit: Unit | None
@@ -120,19 +165,31 @@ class Series:
     excluded: tuple[Excluded, ...]
     change: Change | None
     getting_worse: bool
+    entered: tuple[PlottedPoint, ...] = ()
+    rcv_percent: Decimal | None = None
+    rises: int = 0
+    baseline: Baseline | None = None
 
 
 def build_series(
-    analyte: Analyte, points: Sequence[TrendPoint], *, sex: Sex | None = None
+    analyte: Analyte,
+    points: Sequence[TrendPoint],
+    *,
+    sex: Sex | None = None,
+    set_baseline: SetBaseline | None = None,
+    treatment_starts: Sequence[datetime] = (),
 ) -> Series:
     """Return the lines of one analyte, in the unit of its latest usable result.
 
-    The same result twice at one instant stays twice; order is time, then result id.
+    The same result twice at one instant stays twice; order is time, then result id. Only where
+    no laboratory's result can be drawn, a typed one names the unit.
     """
     ordered = sorted(points, key=lambda p: (p.at, p.result_id))
     reasons = {p.result_id: _unusable(p) for p in ordered}
-    usable = [p for p in ordered if reasons[p.result_id] is None]
-    unit = usable[-1].unit if usable else None
+    drawable = [p for p in ordered if reasons[p.result_id] is None]
+    usable = [p for p in drawable if not p.entered]
+    unit = (usable or drawable)[-1].unit if drawable else None
+    entered: list[PlottedPoint] = []
     lines: dict[str, list[PlottedPoint]] = {}
     excluded: list[Excluded] = []
     for point in ordered:
@@ -140,6 +197,8 @@ def build_series(
         plotted = None if reason is not None or unit is None else _plot(point, unit, analyte)
         if plotted is None:
             excluded.append(Excluded(point.result_id, reason or ExclusionReason.UNIT_OTHER_FAMILY))
+        elif point.entered:
+            entered.append(plotted)
         else:
             lines.setdefault(point.method_family, []).append(plotted)
     made = tuple(Line(family, tuple(of_family)) for family, of_family in lines.items())
@@ -153,7 +212,58 @@ def build_series(
         excluded=tuple(excluded),
         change=None if latest is None else change_since_last(latest, rcv),
         getting_worse=latest is not None and getting_worse(latest, analyte, rcv),
+        entered=tuple(entered),
+        rcv_percent=rcv,
+        rises=0 if latest is None else consecutive_rises(latest),
+        baseline=_baseline(analyte, unit, latest, set_baseline, treatment_starts, rcv),
     )
+
+
+def _baseline(
+    analyte: Analyte,
+    unit: Unit | None,
+    latest: Line | None,
+    chosen: SetBaseline | None,
+    treatment_starts: Sequence[datetime],
+    rcv_percent: Decimal | None,
+) -> Baseline | None:
+    """Return the baseline in the unit of the series; one that was set is never replaced."""
+    if unit is None:
+        return None
+    if chosen is not None:
+        exact = _exact(chosen.unit, unit)
+        number = convert(chosen.number, chosen.unit, unit, analyte) if exact else None
+        basis, results = BaselineBasis.SET, 0
+    else:
+        before = () if latest is None else baseline_before(latest, treatment_starts)
+        number = median([point.number for point in before]) if before else None
+        basis, results = BaselineBasis.BEFORE_TREATMENT, len(before)
+    if number is None:
+        return None
+    newest = latest.points[-1] if latest else None
+    closed = newest is not None and newest.marker is Marker.CLOSED
+    change = _change(number, newest.number, rcv_percent) if newest and closed else None
+    return Baseline(number, basis, results, change)
+
+
+def baseline_before(line: Line, treatment_starts: Sequence[datetime]) -> tuple[PlottedPoint, ...]:
+    """Return the results that a baseline is made of; a limit is none of them."""
+    for start in sorted(treatment_starts, reverse=True):
+        found = [p for p in line.joined if start - BASELINE_LOOK_BACK <= p.at < start]
+        if found:
+            return tuple(found[-BASELINE_RESULTS:])
+    return ()
+
+
+def consecutive_rises(line: Line) -> int:
+    """Return how many times in a row the newest numbers went up; a limit ends the row."""
+    rises = 0
+    for after, before in pairwise(reversed(line.points)):
+        closed = before.marker is after.marker is Marker.CLOSED
+        if not closed or after.number <= before.number:
+            break
+        rises += 1
+    return rises
 
 
 def _unusable(point: TrendPoint) -> ExclusionReason | None:
@@ -161,9 +271,19 @@ def _unusable(point: TrendPoint) -> ExclusionReason | None:
         return ExclusionReason.NOT_FINAL
     if point.value.interval is None or point.value.kind is ValueKind.RANGE:
         return ExclusionReason.NOT_NUMERIC
-    if not point.comparable or point.unit is None:
+    if point.unit is None or not (point.comparable or _readable(point)):
         return ExclusionReason.NOT_COMPARABLE
     return None
+
+
+def _readable(point: TrendPoint) -> bool:
+    """Say whether a typed number can be drawn, although it is compared with nothing."""
+    return point.entered and point.state not in _IN_DOUBT
+
+
+_IN_DOUBT = frozenset(
+    {PortalState.IMPLAUSIBLE, PortalState.UNKNOWN_UNIT, PortalState.UNIT_MISMATCH}
+)
 
 
 def _plot(point: TrendPoint, unit: Unit, analyte: Analyte) -> PlottedPoint | None:

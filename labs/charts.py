@@ -1,8 +1,10 @@
 """The trend picture: what a series looks like, with the laboratory's range behind it.
 
 Drawn by matplotlib without a screen, for a phone held upright. Shapes tell apart what colours
-do: a diamond lies outside the range, an open triangle is a limit ("<", ">"), and only a result
-that a range contains has the colour of the band. The SVG carries a title and a description.
+do: a diamond lies outside the range, an open triangle is a limit ("<", ">"), an open square was
+typed in by hand, and only a result that a range contains has the colour of the band. A treatment
+is a numbered upright line, dashes where it starts and dots where it ends, with its words below.
+The SVG carries a title and a description.
 """
 
 import io
@@ -17,15 +19,17 @@ from zoneinfo import ZoneInfo
 
 from clinical.states import PortalState, Tier, direction_of, tier_of
 from clinical.trend import Line, Marker, PlottedPoint
-from labs.trend_words import describe, headline, trend_name
+from labs.trend_words import describe, headline, treatment_caption, trend_name
 from labs.trends import Band, Trend
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 PictureFormat = Literal["svg", "png"]
 
 _SIZE_INCHES = (4.5, 3.1)
+_TREATMENT_LINE_INCHES = 0.17
 _PNG_DOTS_PER_INCH = 240
 _INK, _QUIET, _GRID, _BAND = "#22313a", "#61727b", "#e8edef", "#dcefe7"
 _LINE = "#8aa5a8"
@@ -51,6 +55,11 @@ class _Look:
     colour: str
     filled: bool
     words: str
+
+
+_ENTERED = _Look("s", _INK, False, "typed in, not by clinic")
+_BASELINE_STYLE = (0, (8, 3))
+_STARTS, _ENDS = (0, (5, 2, 1, 2)), (0, (1, 2))
 
 
 @cache
@@ -79,22 +88,27 @@ def draw(trend: Trend, *, zone: str, picture_format: PictureFormat) -> bytes:
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     tz = ZoneInfo(zone)
+    width, height = _SIZE_INCHES
     figure = Figure(
-        figsize=_SIZE_INCHES,
+        figsize=(width, height + _TREATMENT_LINE_INCHES * len(trend.treatments)),
         layout=ConstrainedLayoutEngine(h_pad=0.08, w_pad=0.08),
         facecolor="white",
     )
     axes = figure.add_subplot()
-    points = trend.points
-    if points:
+    if trend.drawn:
         _scale(axes, trend, tz)
         _draw_bands(axes, trend, tz)
+        _draw_baseline(axes, trend)
+        _draw_treatments(axes, trend, tz)
         for line, style in zip(trend.series.lines, _styles(), strict=False):
             _draw_line(axes, line, style, tz)
-        for point in points:
+        for point in trend.points:
             _draw_point(axes, point, _look(point, trend), tz)
+        for point in trend.series.entered:
+            _draw_point(axes, point, _ENTERED, tz)
         _dress(axes, tz)
         _legend(axes, trend)
+        _treatment_legend(figure, trend)
     else:
         axes.set_axis_off()
         axes.text(0.5, 0.5, "There is nothing to draw yet.", color=_QUIET, ha="center")
@@ -143,13 +157,16 @@ def _look(point: PlottedPoint, trend: Trend) -> _Look:
 
 def _scale(axes: "Axes", trend: Trend, tz: ZoneInfo) -> None:
     """Show every point and every bound, with a little air; no axis below zero for nothing."""
-    numbers = [float(point.number) for point in trend.points]
+    points = trend.drawn
+    numbers = [float(point.number) for point in points]
+    if trend.series.baseline is not None:
+        numbers.append(float(trend.series.baseline.number))
     for band in trend.bands:
         numbers += [float(bound) for bound in (band.low, band.high) if bound is not None]
     low, high = min(numbers), max(numbers)
     air = (high - low) * 0.12 or abs(high) * 0.2 or 1.0
     axes.set_ylim(max(0.0, low - air) if low >= 0 else low - air, high + air)
-    first, last = trend.points[0].at, trend.points[-1].at
+    first, last = points[0].at, points[-1].at
     missing = max(timedelta(0), _SHORTEST - (last - first)) / 2
     side = (last - first + 2 * missing) * 0.04
     axes.set_xlim(
@@ -166,7 +183,8 @@ def _draw_bands(axes: "Axes", trend: Trend, tz: ZoneInfo) -> None:
     left, right = axes.get_xlim()
     floor, ceiling = axes.get_ylim()
     known = {band.result_id: band for band in trend.bands}
-    points = [p for line in trend.series.lines if line is trend.newest_line for p in line.points]
+    newest = trend.newest_line
+    points = newest.points if newest is not None else ()
     at = [_when(point.at, tz) for point in points]
     edges = [left, *((a + b) / 2 for a, b in pairwise(at)), right]
     spans = [(known.get(p.result_id), edges[i], edges[i + 1]) for i, p in enumerate(points)]
@@ -183,6 +201,43 @@ def _draw_bands(axes: "Axes", trend: Trend, tz: ZoneInfo) -> None:
             linewidth=0,
             zorder=0,
         )
+
+
+def _draw_baseline(axes: "Axes", trend: Trend) -> None:
+    if trend.series.baseline is not None:
+        axes.axhline(
+            float(trend.series.baseline.number),
+            color=_QUIET,
+            linestyle=_BASELINE_STYLE,
+            linewidth=0.9,
+            zorder=1,
+        )
+
+
+def _draw_treatments(axes: "Axes", trend: Trend, tz: ZoneInfo) -> None:
+    """Draw a numbered line where a treatment starts or ends between the edges of the picture."""
+    left, right = axes.get_xlim()
+    for number, treatment in enumerate(trend.treatments, start=1):
+        for day, style in ((treatment.starts_on, _STARTS), (treatment.ends_on, _ENDS)):
+            if day is None:
+                continue
+            at = _when(datetime(day.year, day.month, day.day, tzinfo=tz), tz)
+            if not left <= at <= right:
+                continue
+            axes.axvline(at, color=_INK, linestyle=style, linewidth=0.9, zorder=1)
+            axes.annotate(
+                str(number),
+                (at, 1),
+                (0, -1),
+                xycoords=axes.get_xaxis_transform(),
+                textcoords="offset points",
+                ha="center",
+                va="top",
+                fontsize=8,
+                color=_INK,
+                bbox={"boxstyle": "square,pad=0.12", "facecolor": "white", "edgecolor": "none"},
+                zorder=4,
+            )
 
 
 def _bounds(band: Band | None) -> tuple[float | None, float | None] | None:
@@ -299,6 +354,8 @@ def _legend(axes: "Axes", trend: Trend) -> None:
     from matplotlib.patches import Patch
 
     looks = {look.words: look for look in (_look(point, trend) for point in trend.points)}
+    if trend.series.entered:
+        looks[_ENTERED.words] = _ENTERED
     handles: list[Any] = [Patch(color=_BAND, label="lab's range")] if trend.bands else []
     handles += [
         Line2D(
@@ -313,6 +370,9 @@ def _legend(axes: "Axes", trend: Trend) -> None:
         )
         for words, look in looks.items()
     ]
+    if trend.series.baseline is not None:
+        baseline = Line2D([], [], color=_QUIET, linestyle=_BASELINE_STYLE, label="baseline")
+        handles.append(baseline)
     if len(trend.series.lines) > 1:
         handles += [
             Line2D([], [], color=_LINE, linestyle=style, label=line.method_family or "usual method")
@@ -330,6 +390,30 @@ def _legend(axes: "Axes", trend: Trend) -> None:
         columnspacing=1.0,
         handlelength=1.2,
         borderaxespad=0,
+    )
+
+
+def _treatment_legend(figure: "Figure", trend: Trend) -> None:
+    """List the treatments below the picture, one a line: on a phone there is no room beside."""
+    from matplotlib.lines import Line2D
+
+    if not trend.treatments:
+        return
+    words = [treatment_caption(n, t) for n, t in enumerate(trend.treatments, start=1)]
+    figure.legend(
+        handles=[
+            Line2D([], [], color=_INK, linestyle=_STARTS, linewidth=0.9, label=text)
+            for text in words
+        ],
+        loc="outside lower left",
+        ncols=1,
+        frameon=False,
+        fontsize=8,
+        labelcolor=_QUIET,
+        labelspacing=0.3,
+        handlelength=1.8,
+        borderaxespad=0.8,
+        borderpad=0,
     )
 
 

@@ -40,6 +40,7 @@ from labs.reviews import (
     review_of_report,
     review_of_result,
 )
+from labs.series_background import baseline_column, treatments_column
 from labs.trends import FINAL
 from patients.care_frame import care_frame_column
 from patients.viewer import Viewer
@@ -204,10 +205,13 @@ def _results_of_report(kind: Kind) -> Prepared:
 
 @lru_cache(maxsize=8)
 def _series(kind: Kind) -> Prepared:
-    results = observations_for(_anybody(kind), now=cast(datetime, _NOW)).filter(
-        analyte_key=Given("analyte", CharField()), effective_at__gte=Given("since", DateTimeField())
+    viewer = _anybody(kind)
+    analyte = cast(str, Given("analyte", CharField()))
+    results = observations_for(viewer, now=cast(datetime, _NOW)).filter(
+        analyte_key=analyte, effective_at__gte=Given("since", DateTimeField())
     )
-    return Prepared(results.order_by("effective_at", "id").values(*SERIES_COLUMNS))
+    assert viewer.patient_id is not None
+    return Prepared(_as_series(results, viewer.patient_id, analyte))
 
 
 def results_page(
@@ -395,20 +399,30 @@ SERIES_COLUMNS = (
 )  # fmt: skip
 
 
+def _as_series(
+    results: QuerySet[Observation], patient_id: UUID, analyte_key: str
+) -> QuerySet[Any, dict[str, Any]]:
+    shown: QuerySet[Any] = results.annotate(
+        treatments=treatments_column(patient_id), baseline=baseline_column(patient_id, analyte_key)
+    )
+    return shown.order_by("effective_at", "id").values(*SERIES_COLUMNS, "treatments", "baseline")
+
+
 def series_rows(
     viewer: Viewer, *, patient_id: UUID, analyte_key: str, since: datetime, now: datetime
 ) -> list[dict[str, Any]]:
-    """Return every current result of one analyte since an instant, oldest first."""
+    """Return every current result of one analyte since an instant, oldest first.
+
+    Each row also carries what `labs.trends.background_of` reads.
+    """
     if viewer.kind in ("patient", "proxy") and viewer.patient_id == patient_id:
         return _series(viewer.kind).rows(
             patient=patient_id, now=now, analyte=analyte_key, since=since
         )
-    return list(
-        observations_for(viewer, now=now)
-        .filter(patient_id=patient_id, analyte_key=analyte_key, effective_at__gte=since)
-        .order_by("effective_at", "id")
-        .values(*SERIES_COLUMNS)
+    results = observations_for(viewer, now=now).filter(
+        patient_id=patient_id, analyte_key=analyte_key, effective_at__gte=since
     )
+    return list(_as_series(results, patient_id, analyte_key))
 
 
 def one_result(viewer: Viewer, *, result_id: UUID, now: datetime) -> dict[str, Any]:

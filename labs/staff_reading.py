@@ -23,7 +23,8 @@ from clinical.liver import (
     possible_hys_law,
     r_ratio,
 )
-from labs.models import Observation
+from clinical.units import Unit, convert
+from labs.models import AnalyteBaseline, Observation
 from labs.selectors import observations_for
 from labs.stored import stored_unit, value_of
 from labs.trends import FINAL
@@ -56,28 +57,50 @@ class LiverPattern:
 def staff_results(*, patient_id: UUID, report_id: UUID) -> list[StaffResult]:
     """Return every result of a report in the laboratory's order, withdrawn ones too.
 
-    One statement; row security decides whether there are any.
+    Two statements; row security decides whether there are any.
     """
     versions: Mapping[str, list[Observation]] = defaultdict(list)
     rows = Observation.objects.filter(patient_id=patient_id, report_id=report_id)
     for row in rows.select_related("message").defer("message__raw").order_by("-version"):
         versions[row.identity_key].append(row)
-    found = [_staff_result(of_one) for of_one in versions.values()]
+    baselines = baselines_of(patient_id)
+    found = [_staff_result(of_one, baselines) for of_one in versions.values()]
     return sorted(found, key=lambda result: (result.row.position, result.row.id))
 
 
-def _staff_result(versions: Sequence[Observation]) -> StaffResult:
+def baselines_of(patient_id: UUID) -> dict[str, AnalyteBaseline]:
+    """Return the baseline in force of each analyte that has one, in one statement.
+
+    One taken from a result that was withdrawn (another patient's, say) never counts.
+    """
+    newest = (
+        AnalyteBaseline.objects.filter(patient_id=patient_id)
+        .exclude(observation__withdrawn_at__isnull=False)
+        .select_related("set_by", "observation")
+        .order_by("analyte_key", "-set_at", "-id")
+        .distinct("analyte_key")
+    )
+    return {row.analyte_key: row for row in newest if row.value is not None}
+
+
+def _staff_result(
+    versions: Sequence[Observation], baselines: Mapping[str, AnalyteBaseline]
+) -> StaffResult:
     row = next((version for version in versions if version.superseded_at is None), versions[0])
     earlier = tuple(version for version in versions if version is not row)
-    return StaffResult(row, earlier, grades_of(row), times_uln(row))
+    return StaffResult(row, earlier, grades_of(row, baselines), times_uln(row))
 
 
 def _usable(row: Observation) -> bool:
     return row.comparable and row.status in FINAL and row.withdrawn_at is None
 
 
-def grades_of(row: Observation) -> tuple[CtcaeGrade, ...]:
-    """Return the CTCAE grades of one final, comparable result, by the limits that judged it."""
+def grades_of(row: Observation, baselines: Mapping[str, AnalyteBaseline]) -> tuple[CtcaeGrade, ...]:
+    """Return the CTCAE grades of one final, comparable result.
+
+    By the limits that judged it, and by her baseline where `baselines_of` has one that converts
+    into its unit.
+    """
     unit = stored_unit(row.unit_ucum)
     if not _usable(row) or not row.analyte_key or unit is None:
         return ()
@@ -87,7 +110,15 @@ def grades_of(row: Observation) -> tuple[CtcaeGrade, ...]:
         unit=unit,
         lln=row.range_used_low,
         uln=row.range_used_high,
+        baseline=_baseline_in(unit, baselines.get(row.analyte_key)),
     )
+
+
+def _baseline_in(unit: Unit, row: AnalyteBaseline | None) -> Decimal | None:
+    own = stored_unit(row.unit_ucum) if row else None
+    if row is None or row.value is None or own is None:
+        return None
+    return convert(row.value, own, unit, by_key(row.analyte_key))
 
 
 def times_uln(row: Observation) -> Decimal | None:

@@ -2,18 +2,32 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
+
+import orjson
 
 from clinical.analytes import Analyte, by_key, loinc_code
 from clinical.states import PortalState
-from clinical.trend import Line, PlottedPoint, Series, TrendPoint, build_series
+from clinical.trend import (
+    Line,
+    PlottedPoint,
+    Series,
+    SetBaseline,
+    TrendPoint,
+    build_series,
+)
 from clinical.units import Unit, convert
 from core.errors import NotFound
 from labs.stored import stored_unit, stored_value
 
 FINAL = frozenset({"final", "amended", "corrected"})
+# Codes of the recorded profile whose words are more than the code.
+_TREATMENT_WORDS = {"cdk46": "CDK4/6 drug"}
+# A baseline is what was usual before a drug against the cancer (our choice).
+_NO_BASELINE_BEFORE = frozenset({"bone-drugs", "surgery", "radiation"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +50,61 @@ class AsSent:
 
 
 @dataclass(frozen=True, slots=True)
+class Treatment:
+    """A treatment of the recorded profile, by local days; `ends_on` None = no end is recorded."""
+
+    name: str
+    starts_on: date
+    ends_on: date | None
+    code: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Background:
+    """What stands behind a series: her treatments, oldest first, and a baseline that was set."""
+
+    treatments: tuple[Treatment, ...] = ()
+    baseline: SetBaseline | None = None
+
+    def starts(self, tz: ZoneInfo) -> list[datetime]:
+        """Return when each drug against the cancer began: the first moment of its day."""
+        return [
+            _midnight(treatment.starts_on, tz)
+            for treatment in self.treatments
+            if treatment.code not in _NO_BASELINE_BEFORE
+        ]
+
+
+def _midnight(day: date, tz: ZoneInfo) -> datetime:
+    return datetime(day.year, day.month, day.day, tzinfo=tz)
+
+
+def background_of(rows: list[dict[str, Any]]) -> Background:
+    """Return what `labs.selectors.series_rows` carry beside each row; each row carries the same."""
+    if not rows:
+        return Background()
+    treatments = tuple(
+        Treatment(
+            detail or _TREATMENT_WORDS.get(code, code.replace("-", " ")),
+            date.fromisoformat(starts),
+            date.fromisoformat(ends) if ends else None,
+            code,
+        )
+        for code, detail, starts, ends in orjson.loads(rows[0]["treatments"])
+    )
+    chosen = orjson.loads(rows[0]["baseline"]) if rows[0]["baseline"] else (None, "")
+    unit = stored_unit(chosen[1])
+    if chosen[0] is None or unit is None:
+        return Background(treatments)
+    return Background(treatments, SetBaseline(Decimal(chosen[0]), unit))
+
+
+@dataclass(frozen=True, slots=True)
 class Trend:
     """A series, the range bands under it, and every result as the laboratory wrote it.
 
-    `unit_text` is the unit of the series in the spelling of the newest result drawn.
+    `treatments` are those that touch the days drawn. `unit_text` is the unit of the series in the
+    spelling of the newest result drawn.
     """
 
     analyte: Analyte
@@ -47,6 +112,7 @@ class Trend:
     bands: tuple[Band, ...]
     unit_text: str = ""
     as_sent: Mapping[str, AsSent] = field(default_factory=dict)
+    treatments: tuple[Treatment, ...] = ()
 
     @property
     def unit(self) -> str:
@@ -57,6 +123,12 @@ class Trend:
         """Return what is drawn, oldest first."""
         drawn = (point for line in self.series.lines for point in line.points)
         return tuple(sorted(drawn, key=lambda point: (point.at, point.result_id)))
+
+    @property
+    def drawn(self) -> tuple[PlottedPoint, ...]:
+        """Return the points with those that the patient typed in, oldest first."""
+        both = (*self.points, *self.series.entered)
+        return tuple(sorted(both, key=lambda point: (point.at, point.result_id)))
 
     @property
     def newest_line(self) -> Line | None:
@@ -75,10 +147,26 @@ def known_analyte(key: str) -> Analyte:
         raise NotFound() from error
 
 
-def trend_of(analyte: Analyte, rows: list[dict[str, Any]]) -> Trend:
-    """Return the trend that `labs.selectors.series_rows` make."""
-    series = build_series(analyte, [_point(row) for row in rows])
+def trend_of(
+    analyte: Analyte,
+    rows: list[dict[str, Any]],
+    *,
+    background: Background | None = None,
+    zone: str = "UTC",
+) -> Trend:
+    """Return the trend that rows of `labs.selectors.SERIES_COLUMNS` make.
+
+    `background` None: without treatments and baseline. Their days are those of IANA `zone`.
+    """
+    behind, tz = background or Background(), ZoneInfo(zone)
+    series = build_series(
+        analyte,
+        [_point(row) for row in rows],
+        set_baseline=behind.baseline,
+        treatment_starts=behind.starts(tz),
+    )
     drawn = {point.result_id for line in series.lines for point in line.points}
+    typed = {point.result_id for point in series.entered}
     shown = [row for row in rows if str(row["id"]) in drawn]
     return Trend(
         analyte=analyte,
@@ -86,12 +174,33 @@ def trend_of(analyte: Analyte, rows: list[dict[str, Any]]) -> Trend:
         bands=tuple(
             band for row in shown if (band := _band(row, analyte, series.unit)) is not None
         ),
-        unit_text=shown[-1]["unit_text"] if shown else "",
+        unit_text=_spelling(shown or [row for row in rows if str(row["id"]) in typed]),
         as_sent={
             str(row["id"]): AsSent(row["value_text"], row["unit_text"], row["effective_at"])
             for row in rows
         },
+        treatments=_touching(behind.treatments, series, tz),
     )
+
+
+def _touching(
+    treatments: tuple[Treatment, ...], series: Series, tz: ZoneInfo
+) -> tuple[Treatment, ...]:
+    """Return the treatments of the days between the first and the last point."""
+    points = [point for line in series.lines for point in line.points] + list(series.entered)
+    if not points:
+        return ()
+    days = [point.at.astimezone(tz).date() for point in points]
+    return tuple(
+        treatment
+        for treatment in treatments
+        if treatment.starts_on <= max(days)
+        and (treatment.ends_on is None or treatment.ends_on >= min(days))
+    )
+
+
+def _spelling(rows: list[dict[str, Any]]) -> str:
+    return rows[-1]["unit_text"] if rows else ""
 
 
 def _point(row: dict[str, Any]) -> TrendPoint:
@@ -105,6 +214,7 @@ def _point(row: dict[str, Any]) -> TrendPoint:
         state=PortalState(row["state"]),
         final=row["status"] in FINAL,
         comparable=row["comparable"],
+        entered=row["origin"] == "patient",
     )
 
 

@@ -22,7 +22,7 @@ from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import mark_safe
 from unfold.decorators import display
 
@@ -30,20 +30,34 @@ from clinical.states import PortalState, Tier, patient_label
 from core.areas import Area
 from core.clock import utc_now
 from core.errors import NotFound
+from labs.admin import baselines
 from labs.admin.documents import ReportDocumentsAdmin
 from labs.admin.filters import MyPatientsFilter, ResultReviewedFilter, ReviewedFilter
 from labs.admin.looks import record_results
 from labs.admin.release import may_decide
 from labs.admin.reviewing import ReviewPages
-from labs.admin.words import EXCLUDED_BECAUSE, TIER_LABELS, WAITING, person, released_words
+from labs.admin.words import (
+    EXCLUDED_BECAUSE,
+    TIER_LABELS,
+    TYPED_IN,
+    WAITING,
+    person,
+    released_words,
+)
 from labs.charts import draw, inline
 from labs.holds import holds_of_report
 from labs.models import DiagnosticReport, Observation
 from labs.reviews import is_reviewed
 from labs.selectors import series_rows
-from labs.staff_reading import grade_words, grades_of, liver_pattern, staff_results
+from labs.staff_reading import (
+    baselines_of,
+    grade_words,
+    grades_of,
+    liver_pattern,
+    staff_results,
+)
 from labs.trend_words import shown
-from labs.trends import known_analyte, trend_of
+from labs.trends import background_of, known_analyte, trend_of
 from patients.admin_base import StaffModelAdmin
 from patients.models import Patient
 from worklist.models import Evidence
@@ -305,7 +319,8 @@ class ObservationAdmin(StaffModelAdmin):
 
     @display(description="value")
     def value(self, row: Observation) -> str:
-        return f"{row.value_text} {row.unit_text}".strip()
+        value = f"{row.value_text} {row.unit_text}".strip()
+        return f"{value} ({TYPED_IN})" if row.origin == Observation.Origin.PATIENT else value
 
     @display(description="collected", ordering="effective_at")
     def collected(self, row: Observation) -> datetime:
@@ -332,7 +347,8 @@ class ObservationAdmin(StaffModelAdmin):
 
     @display(description="CTCAE 5.0, for orientation")
     def grades(self, row: Observation) -> str:
-        return "; ".join(grade_words(grade) for grade in grades_of(row)) or "-"
+        grades = grades_of(row, baselines_of(row.patient_id))
+        return "; ".join(grade_words(grade) for grade in grades) or "-"
 
     @display(description="released to the patient")
     def released(self, row: Observation) -> str:
@@ -340,11 +356,13 @@ class ObservationAdmin(StaffModelAdmin):
 
     @display(description="see also")
     def links(self, row: Observation) -> str:
-        report = reverse("admin:labs_diagnosticreport_change", args=[row.report_id])
-        trend = trend_address(row)
-        if not trend:
-            return format_html('<a href="{}">report</a>', report)
-        return format_html('<a href="{}">report</a> · <a href="{}">trend</a>', report, trend)
+        report = row.report_id and reverse(
+            "admin:labs_diagnosticreport_change", args=[row.report_id]
+        )
+        pages = (("report", report), ("trend", trend_address(row)))
+        return format_html_join(
+            " · ", '<a href="{}">{}</a>', ((page, name) for name, page in pages if page)
+        )
 
     @display(description="earlier and later versions")
     def history(self, row: Observation) -> str:
@@ -370,7 +388,13 @@ class ObservationAdmin(StaffModelAdmin):
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(self.trend_view)
+        set_view = self.admin_site.admin_view(baselines.set_view)
         return [
+            path(
+                "trend/<uuid:patient_id>/<slug:analyte_key>/baseline/",
+                set_view,
+                name="labs_observation_baseline",
+            ),
             path(
                 "trend/<uuid:patient_id>/<slug:analyte_key>/", view, name="labs_observation_trend"
             ),
@@ -394,14 +418,14 @@ class ObservationAdmin(StaffModelAdmin):
         patient = Patient.objects.filter(pk=patient_id).first()
         if not rows or patient is None:
             raise NotFound()
-        trend = trend_of(analyte, rows)
+        trend = trend_of(analyte, rows, background=background_of(rows), zone=patient.zone)
         record_results(
             [row["id"] for row in rows],
             patient_id=patient_id,
             operation="admin.observation.trend",
             now=now,
         )
-        numbers = {point.result_id: shown(point.number) for point in trend.points}
+        numbers = {point.result_id: shown(point.number) for point in trend.drawn}
         excluded = {item.result_id: item.reason for item in trend.series.excluded}
         picture = draw(trend, zone=patient.zone, picture_format="svg")
         context = {
@@ -410,8 +434,10 @@ class ObservationAdmin(StaffModelAdmin):
             "title": analyte.plain_name,
             "who": person(patient),
             "analyte": analyte,
+            "patient_id": patient_id,
             "trend": trend,
             "zone": ZoneInfo(patient.zone),
+            **baselines.context(request, trend, patient),
             # matplotlib escapes every text it draws.
             "picture": mark_safe(inline(picture)),  # noqa: S308
             "points": [

@@ -22,6 +22,9 @@ EXCLUDED_BECAUSE: dict[ExclusionReason, str] = {
 }
 
 
+TYPED_IN = "typed in by the patient or a caregiver, not by a laboratory"
+
+
 def person(patient: Patient) -> str:
     """Return the name for a page; never for a log."""
     return f"{patient.family_name}, {patient.given_name}"

@@ -5,7 +5,7 @@ from rest_framework import serializers
 from clinical.calcium import Obstacle
 from clinical.report_kinds import ReportKind
 from clinical.states import PortalState, Tier
-from clinical.trend import ExclusionReason
+from clinical.trend import BaselineBasis, ExclusionReason
 from core.api.serializers import ListFrame, Section, TimeObject
 from labs.models import ReviewRole
 
@@ -268,6 +268,24 @@ class ExcludedResult(serializers.Serializer):
 
 class TrendChange(serializers.Serializer):
     direction = serializers.ChoiceField(["up", "down", "same"])
+    percent = serializers.CharField(allow_null=True, help_text="Of the earlier number.")
+    beyond_usual_variation = serializers.BooleanField(
+        allow_null=True, help_text="Null: no figure is known. No verdict; do not show it as one."
+    )
+
+
+class TrendBaseline(serializers.Serializer):
+    number = serializers.CharField(help_text="In the unit of the series.")
+    basis = serializers.ChoiceField([basis.value for basis in BaselineBasis])
+    results = serializers.IntegerField(help_text="How many it is the median of; 0 = it was set.")
+    change = TrendChange(allow_null=True, help_text="The latest number against it.")
+
+
+class TrendTreatment(serializers.Serializer):
+    number = serializers.IntegerField(help_text="The number of its marks in the picture.")
+    name = serializers.CharField()
+    starts_on = serializers.DateField()
+    ends_on = serializers.DateField(allow_null=True)
 
 
 class TrendData(Section):
@@ -277,9 +295,18 @@ class TrendData(Section):
     unit_text = serializers.CharField(help_text="The same as the laboratory writes it.")
     description = serializers.CharField(help_text="The picture in words.")
     lines = TrendLine(many=True)
+    entered = TrendPoint(
+        many=True, help_text="Typed in, not by the clinic: draw them apart, join them to nothing."
+    )
     bands = TrendBand(many=True)
     excluded = ExcludedResult(many=True)
-    change = TrendChange(allow_null=True)
+    change = TrendChange(allow_null=True, help_text="Since the last one.")
+    baseline = TrendBaseline(allow_null=True)
+    usual_variation_percent = serializers.CharField(
+        allow_null=True, help_text="Reference change value: a smaller change is noise."
+    )
+    rises = serializers.IntegerField(help_text="How many times in a row it went up until now.")
+    treatments = TrendTreatment(many=True)
 
 
 class FindMessage(serializers.Serializer):

@@ -1,12 +1,18 @@
 """A trend as numbers, for clients that draw their own."""
 
+from decimal import Context, Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from clinical.states import PortalState, patient_label
+from clinical.trend import Baseline, Change, PlottedPoint
 from labs.api.presentation import Page, plain
-from labs.trend_words import describe
+from labs.trend_words import describe, shown
 from labs.trends import Trend
+
+_TENTH = Decimal("0.1")
+# A number may have more digits than the usual context holds.
+_WIDE = Context(prec=200)
 
 
 def trend_json(trend: Trend, page: Page) -> dict[str, Any]:
@@ -20,22 +26,11 @@ def trend_json(trend: Trend, page: Page) -> dict[str, Any]:
         "lines": [
             {
                 "method_family": line.method_family,
-                "points": [
-                    {
-                        "result_id": point.result_id,
-                        "at": page.time(point.at),
-                        "number": plain(point.number),
-                        "text": trend.as_sent[point.result_id].text,
-                        "unit": trend.as_sent[point.result_id].unit or None,
-                        "marker": point.marker.value,
-                        "state": point.state.value,
-                        "label": patient_label(PortalState(point.state)),
-                    }
-                    for point in line.points
-                ],
+                "points": [_point(point, trend, page) for point in line.points],
             }
             for line in trend.series.lines
         ],
+        "entered": [_point(point, trend, page) for point in trend.series.entered],
         "bands": [
             {
                 "result_id": band.result_id,
@@ -56,5 +51,52 @@ def trend_json(trend: Trend, page: Page) -> dict[str, Any]:
             for item in trend.series.excluded
         ],
         "description": describe(trend, ZoneInfo(page.viewer.zone)),
-        "change": None if change is None else {"direction": change.direction.value},
+        "change": None if change is None else _change(change),
+        "baseline": _baseline(trend.series.baseline),
+        "usual_variation_percent": plain(trend.series.rcv_percent),
+        "rises": trend.series.rises,
+        "treatments": [
+            {
+                "number": number,
+                "name": treatment.name,
+                "starts_on": treatment.starts_on,
+                "ends_on": treatment.ends_on,
+            }
+            for number, treatment in enumerate(trend.treatments, start=1)
+        ],
+    }
+
+
+def _point(point: PlottedPoint, trend: Trend, page: Page) -> dict[str, Any]:
+    sent = trend.as_sent[point.result_id]
+    return {
+        "result_id": point.result_id,
+        "at": page.time(point.at),
+        "number": plain(point.number),
+        "text": sent.text,
+        "unit": sent.unit or None,
+        "marker": point.marker.value,
+        "state": point.state.value,
+        "label": patient_label(PortalState(point.state)),
+    }
+
+
+def _change(change: Change) -> dict[str, Any]:
+    """Return a change with one decimal of its percent; a verdict is for staff."""
+    percent = change.percent
+    return {
+        "direction": change.direction.value,
+        "percent": None if percent is None else plain(percent.quantize(_TENTH, context=_WIDE)),
+        "beyond_usual_variation": change.beyond_noise,
+    }
+
+
+def _baseline(baseline: Baseline | None) -> dict[str, Any] | None:
+    if baseline is None:
+        return None
+    return {
+        "number": shown(baseline.number),
+        "basis": baseline.basis.value,
+        "results": baseline.results,
+        "change": None if baseline.change is None else _change(baseline.change),
     }

@@ -27,7 +27,7 @@ from labs.api.renderers import PngRenderer, SvgRenderer
 from labs.api.trend_json import trend_json
 from labs.charts import PictureFormat, draw
 from labs.filters import EVERYTHING, ReportFilter, ResultFilter
-from labs.trends import Trend, known_analyte, trend_of
+from labs.trends import Trend, background_of, known_analyte, trend_of
 from patients.api.views import PatientView
 from patients.care_frame import CareFrame, care_frame_of
 
@@ -248,7 +248,7 @@ class _TrendBase(LabView):
             now=self.now,
         )
         self.seen = [row["id"] for row in rows]
-        return trend_of(analyte, rows)
+        return trend_of(analyte, rows, background=background_of(rows), zone=self.viewer.zone)
 
 
 def _years(request: Request) -> int:

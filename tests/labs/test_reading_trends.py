@@ -38,7 +38,11 @@ def test_points_bands_and_change_oldest_first(
     assert points == [(first, "20", "closed", "IN_RANGE"), (second, "96", "closed", "HIGH")]
     bands = [(b["result_id"], b["low"], b["high"]) for b in shown["bands"]]
     assert bands == [(first, "7", "35"), (second, "7", "40")]
-    assert shown["change"] == {"direction": "up"}
+    assert shown["change"] == {
+        "direction": "up",
+        "percent": "380.0",
+        "beyond_usual_variation": True,
+    }
     assert "The last is 96 U/L: Above range." in shown["description"]
 
 

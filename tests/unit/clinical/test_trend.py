@@ -10,9 +10,11 @@ from clinical.analytes import by_key
 from clinical.reference_data import rows
 from clinical.states import PortalState
 from clinical.trend import (
+    BaselineBasis,
     Direction,
     ExclusionReason,
     Marker,
+    SetBaseline,
     TrendPoint,
     build_series,
     reference_change_percent,
@@ -179,3 +181,126 @@ def test_computed_figures_follow_the_formula():
             cvi = Decimal(row["cvi_percent"])
             computed = Decimal("2.77") * (cvi**2 + (cvi / 2) ** 2).sqrt()
             assert abs(computed - Decimal(row["rcv_percent"])) < Decimal("0.6")
+
+
+# --- baseline, rises, typed numbers -------------------------------------------------------------
+
+
+def started(day):
+    return START + timedelta(days=day)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "rises"),
+    [
+        (["1"], 0),
+        (["1", "2"], 1),
+        (["1", "2", "3"], 2),
+        (["3", "2", "3"], 1),
+        (["1", "2", "2"], 0),
+        (["2", "2", "3"], 1),
+        (["1", "2", "1"], 0),
+        (["1", "<2", "3"], 0),
+        (["1", "2", "<3"], 0),
+        (["<1", "2", "3"], 1),
+    ],
+)
+def test_rises_in_a_row_end_with_the_newest(numbers, rises):
+    assert series(*(point(day, text) for day, text in enumerate(numbers))).rises == rises
+
+
+def test_a_baseline_is_the_median_of_the_last_three_before_treatment():
+    points = [point(day, text) for day, text in enumerate(["90", "20", "24", "22", "44"])]
+    made = series(*points, treatment_starts=[started(4)])
+    assert (made.baseline.number, made.baseline.results) == (Decimal(22), 3)
+    assert made.baseline.basis is BaselineBasis.BEFORE_TREATMENT
+    assert made.baseline.change.percent == Decimal(100)
+    assert made.baseline.change.beyond_noise is True
+
+
+@pytest.mark.parametrize(
+    ("start", "results"),
+    [
+        # The moment of the treatment itself is not before it.
+        (timedelta(days=2), 2),
+        (timedelta(days=2, seconds=1), 3),
+        (timedelta(0), 0),
+        (timedelta(seconds=1), 1),
+        # 90 days back, to the second.
+        (timedelta(days=92), 1),
+        (timedelta(days=92, seconds=1), 0),
+    ],
+)
+def test_what_counts_as_before_treatment(start, results):
+    made = series(point(0, "20"), point(1, "20"), point(2, "20"), treatment_starts=[START + start])
+    assert (made.baseline.results if made.baseline else 0) == results
+
+
+def test_the_newest_treatment_with_results_before_it_decides():
+    points = [point(0, "10"), point(10, "20"), point(20, "30")]
+    starts = [started(5), started(15), started(200)]
+    made = series(*points, treatment_starts=starts)
+    assert (made.baseline.number, made.baseline.results) == (Decimal(15), 2)
+
+
+def test_limits_make_no_baseline_and_a_newest_limit_no_change():
+    assert series(point(0, "<5"), point(2, "9"), treatment_starts=[started(1)]).baseline is None
+    made = series(point(0, "5"), point(2, "<9"), treatment_starts=[started(1)])
+    assert (made.baseline.number, made.baseline.change) == (Decimal(5), None)
+
+
+def test_a_baseline_that_was_set_wins_and_is_converted_exactly():
+    chosen = SetBaseline(Decimal("3.0"), unit_of_ucum("g/dL"))
+    made = series(
+        point(0, "99", unit="g/L"),
+        point(2, "28", unit="g/L"),
+        analyte="albumin",
+        set_baseline=chosen,
+        treatment_starts=[started(1)],
+    )
+    assert (made.baseline.number, made.baseline.results) == (Decimal(30), 0)
+    assert made.baseline.basis is BaselineBasis.SET
+    assert made.baseline.change.direction is Direction.DOWN
+
+
+def test_a_set_baseline_that_does_not_convert_is_not_replaced_by_a_guess():
+    chosen = SetBaseline(Decimal(3), unit_of_ucum("mmol/L"))
+    made = series(
+        point(0, "20"), point(2, "20"), set_baseline=chosen, treatment_starts=[started(1)]
+    )
+    assert made.baseline is None
+
+
+def test_a_baseline_of_zero_has_no_percent():
+    made = series(point(0, "0"), point(2, "20"), treatment_starts=[started(1)])
+    assert (made.baseline.change.direction, made.baseline.change.percent) == (Direction.UP, None)
+
+
+def test_typed_numbers_change_nothing_but_their_own_list():
+    measured = [point(0, "20"), point(2, "30"), point(4, "40")]
+    typed = [
+        point(1, "900", entered=True, comparable=False),
+        point(5, "<5", entered=True, comparable=False),
+    ]
+    plain = series(*measured, treatment_starts=[started(3)])
+    both = series(*measured, *typed, treatment_starts=[started(3)])
+    assert replace(both, entered=()) == plain
+    assert [p.number for p in both.entered] == [Decimal(900), Decimal(5)]
+    assert both.entered[1].marker is Marker.OPEN_BELOW
+
+
+@pytest.mark.parametrize("state", ["IMPLAUSIBLE", "UNKNOWN_UNIT", "UNIT_MISMATCH"])
+def test_a_typed_number_in_doubt_is_excluded(state):
+    made = series(point(0, "20", entered=True, comparable=False, state=PortalState(state)))
+    assert made.entered == ()
+    assert made.excluded[0].reason is ExclusionReason.NOT_COMPARABLE
+
+
+def test_a_laboratory_names_the_unit_even_when_a_typed_number_is_younger():
+    made = series(
+        point(0, "28", unit="g/L"),
+        point(1, "3.0", unit="g/dL", entered=True, comparable=False),
+        analyte="albumin",
+    )
+    assert made.unit.ucum == "g/L"
+    assert made.entered[0].number == Decimal(30)

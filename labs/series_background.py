@@ -1,0 +1,32 @@
+"""Columns that a series carries beside its rows, so that a trend stays one statement."""
+
+from uuid import UUID
+
+from django.db.models import TextField
+from django.db.models.expressions import RawSQL
+
+_TREATMENTS = """
+SELECT coalesce(json_agg(json_build_array(f.code, f.detail, f.starts_on, f.ends_on)
+  ORDER BY f.starts_on, f.id), '[]')::text
+FROM patients_profilefact f
+WHERE f.patient_id = %s AND f.kind = 'treatment' AND f.result = 'present'
+  AND f.superseded_at IS NULL AND f.starts_on IS NOT NULL
+"""
+# A baseline from a result that was taken back (another patient's, say) is none.
+_BASELINE = """
+SELECT json_build_array(b.value::text, b.unit_ucum)::text
+FROM labs_analytebaseline b
+WHERE b.patient_id = %s AND b.analyte_key = %s AND NOT EXISTS (
+  SELECT 1 FROM labs_observation o WHERE o.id = b.observation_id AND o.withdrawn_at IS NOT NULL)
+ORDER BY b.set_at DESC, b.id DESC LIMIT 1
+"""
+
+
+def treatments_column(patient_id: UUID) -> RawSQL:
+    """Return her recorded treatments that have a start, oldest first, as JSON text."""
+    return RawSQL(_TREATMENTS, [patient_id], output_field=TextField())  # noqa: S611
+
+
+def baseline_column(patient_id: UUID, analyte_key: str) -> RawSQL:
+    """Return the baseline that a clinician set, as JSON text; null when there is none."""
+    return RawSQL(_BASELINE, [patient_id, analyte_key], output_field=TextField())  # noqa: S611
