@@ -38,9 +38,11 @@ class ResultReviewedFilter(YesNo):
     parameter_name = "reviewed"
 
     def queryset(self, request: HttpRequest, queryset: Rows) -> Rows:
-        if self.value() in ("yes", "no"):
-            reviewed = result_is_reviewed()
-            return queryset.filter(reviewed if self.value() == "yes" else ~reviewed)
+        if self.value() == "yes":
+            return queryset.filter(result_is_reviewed())
+        if self.value() == "no":
+            # What a patient typed in asks nobody for a review.
+            return queryset.filter(~result_is_reviewed()).exclude(origin="patient")
         return queryset
 
 

@@ -113,6 +113,25 @@ def test_a_trend_of_typed_numbers_alone_has_no_line(cast: Cast, as_anna: Api) ->
     assert as_anna.get(f"{TREND}.png").status_code == 200
 
 
+def test_staff_see_it_marked_and_are_not_asked_to_review_it(
+    cast: Cast, laboratory: SendingLaboratory
+) -> None:
+    file_series(cast, laboratory, "20")
+    entered = typed_in(cast, "900")
+    nora = signed_in(cast.nurse)
+    trend = nora.get(trend_page(cast)).content.decode()
+    assert "typed in by the patient or a caregiver" in trend
+    assert "They enter no comparison" in trend
+    page = nora.get(reverse("admin:labs_observation_change", args=[entered])).content.decode()
+    assert "not by a laboratory" in page
+    assert "Alanine aminotransferase increased" not in page
+    every = nora.get("/admin/labs/observation/").content.decode()
+    assert f"/admin/labs/observation/{entered}/change/" in every
+    waiting = nora.get("/admin/labs/observation/?reviewed=no").content.decode()
+    assert f"/admin/labs/observation/{entered}/change/" not in waiting
+    assert waiting.count("/admin/labs/observation/0") >= 1
+
+
 @pytest.mark.parametrize("unit", ["furlongs", "mg/dL"])
 def test_a_typed_number_in_doubt_is_listed_and_not_drawn(
     cast: Cast, as_anna: Api, unit: str
