@@ -13,6 +13,7 @@ from core.db import identity, system
 from core.ids import new_id
 from tests.cast import Cast, make_cast
 from tests.conftest import NOW
+from tests.core.test_feed import settle
 from tests.labs.messages import Obr, Obx, laboratory, oru, send
 from tests.tokens import Api, api_of
 
@@ -40,9 +41,11 @@ def test_a_result_comes_is_corrected_and_goes(now: datetime) -> None:
     start = changes(anna)
     assert start["items"] == []
     send(oru(Obr([Obx("31")])), now)
+    settle()
     first = changes(anna, start["next"])
     assert sorted(told(first)) == [("DiagnosticReport", "upsert"), ("Observation", "upsert")]
     send(oru(Obr([Obx("33", status="C")], resulted="20261120112500+0100")), now)
+    settle()
     second = changes(anna, first["next"])
     assert ("Observation", "gone") in told(second)
     assert ("Observation", "upsert") in told(second)
@@ -50,6 +53,7 @@ def test_a_result_comes_is_corrected_and_goes(now: datetime) -> None:
     went = next(i for i in second["items"] if i["kind"] == "gone")
     assert went["resource_id"] == came["resource_id"]
     send(oru(Obr([Obx("33", status="W")], resulted="20261120122500+0100")), now)
+    settle()
     third = changes(anna, second["next"])
     assert set(told(third)) == {("DiagnosticReport", "gone"), ("Observation", "gone")}
     assert changes(anna, third["next"])["items"] == []
@@ -96,6 +100,7 @@ def test_a_slow_transaction_is_not_lost_when_a_later_one_commits_first(now: date
     finally:
         may_commit.set()
         thread.join(30)
+    settle()
     found = changes(anna, meanwhile["next"])["items"]
     assert {line["resource_id"] for line in found} == {str(slow), str(quick)}
 
