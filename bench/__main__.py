@@ -6,6 +6,7 @@ import platform
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -22,6 +23,9 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="reduced counts, a few minutes")
     parser.add_argument("--only", default="", help="rows whose key contains this; writes nothing")
+    parser.add_argument(
+        "--memory", action="store_true", help="also 20,000 messages through one listener"
+    )
     parser.add_argument(
         "--write-docs", action="store_true", help="only write docs/figures.md from the last run"
     )
@@ -56,7 +60,7 @@ def main() -> int:
     django.setup()
     from bench.figures import summary, table_cells, text_table, to_json
 
-    results = _run(quick=options.quick, only=options.only)
+    results = _run(quick=options.quick, only=options.only, memory=options.memory)
     print(text_table(table_cells(results)))
     print()
     print(summary(results))
@@ -65,7 +69,7 @@ def main() -> int:
     return 1 if results["wrong"] else 0
 
 
-def _run(*, quick: bool, only: str) -> dict[str, Any]:
+def _run(*, quick: bool, only: str, memory: bool) -> dict[str, Any]:
     from bench import intake, measure, race
     from bench.loader import world as loading
     from bench.session import Session
@@ -82,7 +86,9 @@ def _run(*, quick: bool, only: str) -> dict[str, Any]:
             world,
             pace=measure.QUICK if quick else measure.FULL,
             race_size=race.QUICK if quick else race.FULL,
-            intake_size=intake.QUICK if quick else intake.FULL,
+            intake_size=replace(
+                intake.QUICK if quick else intake.FULL, memory=intake.MEMORY if memory else 0
+            ),
             folder=Path(folder),
             say=_say,
         )
