@@ -102,6 +102,9 @@ def database(url: str, **extra: Any) -> dict[str, Any]:
     # The cursors of core.prepared alone prepare; a pooler that cannot follow turns it off.
     if env.bool("DATABASE_PREPARES", default=True):
         settings["OPTIONS"].setdefault("prepare_threshold", 0)
+        # Their plans begin with one patient or one schedule whatever the values are, and making
+        # one anew takes longer than running it.
+        settings["OPTIONS"].setdefault("options", "-c plan_cache_mode=force_generic_plan")
     settings.update(extra)
     return settings
 

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from django.db import connection
 
 from portal.settings.base import database
 from portal.settings.refusals import REQUIRED, problems
@@ -36,6 +37,15 @@ def test_statements_are_prepared_unless_a_pooler_cannot_follow(
         monkeypatch.setenv("DATABASE_PREPARES", asked)
     made = database(GOOD["DATABASE_URL"])
     assert made["OPTIONS"].get("prepare_threshold") == threshold
+    # A pooler refuses what it does not know when a connection starts.
+    assert ("options" in made["OPTIONS"]) == (threshold == 0)
+
+
+@pytest.mark.django_db
+def test_the_servers_keep_the_plans_of_prepared_statements() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW plan_cache_mode")
+        assert cursor.fetchone() == ("force_generic_plan",)
 
 
 @pytest.mark.parametrize("name", REQUIRED)
