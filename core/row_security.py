@@ -1,5 +1,7 @@
 """Migration operations for row-level security, so that every patient table reads alike."""
 
+from collections.abc import Mapping, Sequence
+
 from django.db import migrations
 
 # Policies name the owner as CURRENT_USER: migrations run as the owner of the tables.
@@ -51,3 +53,30 @@ def protect_children(
     """Let a row of `table` be reached exactly when its row in protected `parent` is."""
     reach = f"EXISTS (SELECT 1 FROM {parent} p WHERE p.{parent_key} = {table}.{key})"
     return protect(table, using=reach)
+
+
+def freeze(
+    table: str,
+    *,
+    may_move: Sequence[str] = (),
+    when: str = "",
+    then: Mapping[str, Sequence[str]] | None = None,
+) -> migrations.RunSQL:
+    """Let nobody delete a row of `table` or change more of it than the columns `may_move`.
+
+    `when` (SQL about OLD) says from when on; `then` gives conditions, in SQL about OLD, under
+    which less may move: once a row is superseded, nothing. Not even the owner gets past it.
+    """
+    stages = [(f"{table}_frozen", "UPDATE OR DELETE", when, may_move)]
+    stages += [
+        (f"{table}_frozen_{number}", "UPDATE", condition, columns)
+        for number, (condition, columns) in enumerate((then or {}).items(), start=1)
+    ]
+    forward = "".join(
+        f"CREATE TRIGGER {name} BEFORE {events} ON {table} FOR EACH ROW "
+        f"{f'WHEN ({condition}) ' if condition else ''}"
+        f"EXECUTE FUNCTION row_frozen('{{{','.join(columns)}}}');\n"
+        for name, events, condition, columns in stages
+    )
+    backward = "".join(f"DROP TRIGGER {name} ON {table};\n" for name, *_ in stages)
+    return migrations.RunSQL(forward, backward)

@@ -4,35 +4,11 @@ import django.db.models.deletion
 from django.db import migrations, models
 from django.db.models import Q
 
+from core.row_security import freeze
+
 # A decision moves twice at most: confirmed, revoked. Everything else stays as it was decided.
-FROZEN = """
-CREATE FUNCTION labs_matchdecision_frozen() RETURNS trigger LANGUAGE plpgsql AS $$
-DECLARE
-  confirmation text[] := ARRAY['confirmed_by_id', 'confirmed_at'];
-  revocation text[] := ARRAY['revoked_by_id', 'revoked_at', 'revocation_reason'];
-  may_move text[] := '{}';
-BEGIN
-  IF TG_OP = 'DELETE' OR OLD.revoked_at IS NOT NULL THEN
-    RAISE EXCEPTION 'a matching decision is never deleted, a revoked one never changed'
-      USING ERRCODE = 'restrict_violation';
-  END IF;
-  may_move := revocation;
-  IF OLD.confirmed_at IS NULL THEN
-    may_move := may_move || confirmation;
-  END IF;
-  IF to_jsonb(NEW) - may_move <> to_jsonb(OLD) - may_move THEN
-    RAISE EXCEPTION 'what was decided about a match is never rewritten'
-      USING ERRCODE = 'restrict_violation';
-  END IF;
-  RETURN NEW;
-END $$;
-CREATE TRIGGER matchdecision_frozen BEFORE UPDATE OR DELETE ON labs_matchdecision
-  FOR EACH ROW EXECUTE FUNCTION labs_matchdecision_frozen();
-"""
-THAW = """
-DROP TRIGGER matchdecision_frozen ON labs_matchdecision;
-DROP FUNCTION labs_matchdecision_frozen();
-"""
+CONFIRMATION = ("confirmed_by_id", "confirmed_at")
+REVOCATION = ("revoked_by_id", "revoked_at", "revocation_reason")
 NOT_RECORDED = "made before reasons were recorded"
 EARLIER = f"""
 UPDATE labs_matchdecision SET revocation_reason = '{NOT_RECORDED}' WHERE revoked_at IS NOT NULL
@@ -40,7 +16,7 @@ UPDATE labs_matchdecision SET revocation_reason = '{NOT_RECORDED}' WHERE revoked
 
 
 class Migration(migrations.Migration):
-    dependencies = [("labs", "0002_row_security")]
+    dependencies = [("labs", "0002_row_security"), ("core", "0005_frozen_rows")]
     operations = [
         migrations.AddField(
             model_name="matchdecision",
@@ -85,5 +61,9 @@ class Migration(migrations.Migration):
                 condition=~Q(reason=""), name="match_decision_says_why"
             ),
         ),
-        migrations.RunSQL(FROZEN, THAW),
+        freeze(
+            "labs_matchdecision",
+            may_move=(*CONFIRMATION, *REVOCATION),
+            then={"OLD.confirmed_at IS NOT NULL": REVOCATION, "OLD.revoked_at IS NOT NULL": ()},
+        ),
     ]

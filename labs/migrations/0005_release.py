@@ -8,7 +8,7 @@ from django.db import migrations, models
 from django.db.models import expressions
 
 import core.ids
-from core.row_security import protect
+from core.row_security import freeze, protect
 
 # A hold may be placed by staff of her care team, or by herself when she asks for it.
 CARE_TEAM = (
@@ -23,40 +23,6 @@ HOLD_WRITTEN = (
     f"OR (app_kind() = 'staff' AND {CARE_TEAM}) OR ({HER_OWN}))"
 )
 RULE_WRITTEN = "app_kind() = 'system' OR (app_kind() = 'staff' AND can_work('labs'))"
-
-FROZEN = """
-CREATE FUNCTION labs_release_frozen() RETURNS trigger LANGUAGE plpgsql AS $$
-DECLARE
-  may_move text[] := TG_ARGV[0]::text[];
-BEGIN
-  IF TG_OP = 'DELETE' OR to_jsonb(NEW) - may_move <> to_jsonb(OLD) - may_move THEN
-    RAISE EXCEPTION 'what was decided about release or telling is never rewritten'
-      USING ERRCODE = 'restrict_violation';
-  END IF;
-  RETURN NEW;
-END $$;
-CREATE TRIGGER releasehold_frozen BEFORE DELETE OR UPDATE ON labs_releasehold
-  FOR EACH ROW EXECUTE FUNCTION labs_release_frozen(
-    '{lifted_at,lifted_by_id,lift_reason,reminded_at}');
-CREATE TRIGGER releasehold_ended BEFORE UPDATE ON labs_releasehold
-  FOR EACH ROW WHEN (OLD.lifted_at IS NOT NULL) EXECUTE FUNCTION labs_release_frozen('{}');
-CREATE TRIGGER tellingwish_frozen BEFORE DELETE OR UPDATE ON labs_tellingwish
-  FOR EACH ROW EXECUTE FUNCTION labs_release_frozen('{superseded_at}');
-CREATE TRIGGER tellingwish_ended BEFORE UPDATE ON labs_tellingwish
-  FOR EACH ROW WHEN (OLD.superseded_at IS NOT NULL) EXECUTE FUNCTION labs_release_frozen('{}');
--- An approved rule can only be ended; a draft may be changed or dropped.
-CREATE TRIGGER releaserule_frozen BEFORE DELETE OR UPDATE ON labs_releaserule
-  FOR EACH ROW WHEN (OLD.approved_at IS NOT NULL)
-  EXECUTE FUNCTION labs_release_frozen('{valid_until}');
-"""
-THAW = """
-DROP TRIGGER releaserule_frozen ON labs_releaserule;
-DROP TRIGGER tellingwish_ended ON labs_tellingwish;
-DROP TRIGGER tellingwish_frozen ON labs_tellingwish;
-DROP TRIGGER releasehold_ended ON labs_releasehold;
-DROP TRIGGER releasehold_frozen ON labs_releasehold;
-DROP FUNCTION labs_release_frozen();
-"""
 
 
 class Migration(migrations.Migration):
@@ -459,5 +425,16 @@ class Migration(migrations.Migration):
             "labs_tellingwish",
             using="can_see(patient_id, 'labs') AND app_kind() IN ('patient', 'system')",
         ),
-        migrations.RunSQL(FROZEN, THAW),
+        freeze(
+            "labs_releasehold",
+            may_move=("lifted_at", "lifted_by_id", "lift_reason", "reminded_at"),
+            then={"OLD.lifted_at IS NOT NULL": ()},
+        ),
+        freeze(
+            "labs_tellingwish",
+            may_move=("superseded_at",),
+            then={"OLD.superseded_at IS NOT NULL": ()},
+        ),
+        # An approved rule can only be ended; a draft may be changed or dropped.
+        freeze("labs_releaserule", may_move=("valid_until",), when="OLD.approved_at IS NOT NULL"),
     ]

@@ -6,7 +6,7 @@ from django.conf import settings
 from django.db import migrations, models
 
 import core.ids
-from core.row_security import protect
+from core.row_security import freeze, protect
 
 NOT_HERSELF = "app_kind() NOT IN ('patient', 'proxy')"
 STAFF_WRITE = f"can_see(patient_id, 'labs') AND {NOT_HERSELF}"
@@ -26,41 +26,6 @@ OWN_CLINIC = """app_kind() = 'system' OR app_kind() = 'staff' AND can_work('labs
   SELECT 1 FROM accounts_membership m
   WHERE m.organization_id = labs_commenttemplate.organization_id AND m.user_id = app_user()
     AND m.valid_from <= now() AND (m.valid_until IS NULL OR m.valid_until > now()))"""
-
-# What was written stays as it was written; it may only be replaced or withdrawn, and once.
-FROZEN = """
-CREATE FUNCTION labs_comment_frozen() RETURNS trigger LANGUAGE plpgsql AS $$
-DECLARE
-  may_move text[] := ARRAY['superseded_at', 'withdrawn_at', 'withdrawn_by_id',
-    'withdrawal_reason'];
-BEGIN
-  IF TG_OP = 'DELETE' OR OLD.superseded_at IS NOT NULL OR OLD.withdrawn_at IS NOT NULL
-    OR to_jsonb(NEW) - may_move <> to_jsonb(OLD) - may_move THEN
-    RAISE EXCEPTION 'a comment is replaced or withdrawn, never changed or deleted'
-      USING ERRCODE = 'restrict_violation';
-  END IF;
-  RETURN NEW;
-END $$;
-CREATE TRIGGER comment_frozen BEFORE UPDATE OR DELETE ON labs_comment
-  FOR EACH ROW EXECUTE FUNCTION labs_comment_frozen();
-CREATE FUNCTION labs_derivedobstacle_frozen() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-  IF TG_OP = 'DELETE' OR OLD.superseded_at IS NOT NULL
-    OR to_jsonb(NEW) - 'superseded_at' <> to_jsonb(OLD) - 'superseded_at' THEN
-    RAISE EXCEPTION 'why a value was not worked out is superseded, never changed or deleted'
-      USING ERRCODE = 'restrict_violation';
-  END IF;
-  RETURN NEW;
-END $$;
-CREATE TRIGGER derivedobstacle_frozen BEFORE UPDATE OR DELETE ON labs_derivedobstacle
-  FOR EACH ROW EXECUTE FUNCTION labs_derivedobstacle_frozen();
-"""
-THAW = """
-DROP TRIGGER comment_frozen ON labs_comment;
-DROP FUNCTION labs_comment_frozen();
-DROP TRIGGER derivedobstacle_frozen ON labs_derivedobstacle;
-DROP FUNCTION labs_derivedobstacle_frozen();
-"""
 
 
 class Migration(migrations.Migration):
@@ -438,5 +403,14 @@ class Migration(migrations.Migration):
             using=f"can_see(patient_id, 'labs') AND ({NOT_HERSELF} OR {EVERY_INPUT_SHOWN})",
             check=STAFF_WRITE,
         ),
-        migrations.RunSQL(FROZEN, THAW),
+        # What was written may only be replaced or withdrawn, and once.
+        freeze(
+            "labs_comment",
+            may_move=("superseded_at", "withdrawn_at", "withdrawn_by_id", "withdrawal_reason"),
+            then={"OLD.superseded_at IS NOT NULL OR OLD.withdrawn_at IS NOT NULL": ()},
+        ),
+        freeze(
+            "labs_derivedobstacle",
+            may_move=("superseded_at",),
+        ),
     ]

@@ -6,29 +6,7 @@ from django.conf import settings
 from django.db import migrations, models
 
 import core.ids
-from core.row_security import protect
-
-# A proposal says what was read; only its decision is added, once.
-FROZEN = """
-CREATE FUNCTION labs_biomarkerproposal_frozen() RETURNS trigger LANGUAGE plpgsql AS $$
-DECLARE
-  may_move text[] := ARRAY['decision', 'decided_at', 'decided_by_id', 'decided_result',
-    'decided_detail', 'reason', 'fact_id'];
-BEGIN
-  IF TG_OP = 'DELETE' OR OLD.decision <> ''
-    OR to_jsonb(NEW) - may_move <> to_jsonb(OLD) - may_move THEN
-    RAISE EXCEPTION 'what a result was read as, and what was decided, is never rewritten'
-      USING ERRCODE = 'restrict_violation';
-  END IF;
-  RETURN NEW;
-END $$;
-CREATE TRIGGER biomarkerproposal_frozen BEFORE UPDATE OR DELETE ON labs_biomarkerproposal
-  FOR EACH ROW EXECUTE FUNCTION labs_biomarkerproposal_frozen();
-"""
-THAW = """
-DROP TRIGGER biomarkerproposal_frozen ON labs_biomarkerproposal;
-DROP FUNCTION labs_biomarkerproposal_frozen();
-"""
+from core.row_security import freeze, protect
 
 
 class Migration(migrations.Migration):
@@ -275,5 +253,13 @@ class Migration(migrations.Migration):
             "labs_biomarkerproposal",
             using="can_see(patient_id, 'labs') AND app_kind() NOT IN ('patient', 'proxy')",
         ),
-        migrations.RunSQL(FROZEN, THAW),
+        # A proposal says what was read; only its decision is added, once.
+        freeze(
+            "labs_biomarkerproposal",
+            may_move=(
+                *("decision", "decided_at", "decided_by_id", "decided_result"),
+                *("decided_detail", "reason", "fact_id"),
+            ),
+            then={"OLD.decision <> ''": ()},
+        ),
     ]

@@ -460,7 +460,7 @@ def test_what_was_decided_is_never_rewritten(
     confirm(decision, second, now)
     with pytest.raises(DatabaseError, match="never rewritten"), acting(cast.lab, now):
         MatchDecision.objects.filter(id=decision.id).update(**change)
-    with pytest.raises(DatabaseError, match="never deleted"), acting(cast.lab, now):
+    with pytest.raises(DatabaseError, match="never rewritten"), acting(cast.lab, now):
         MatchDecision.objects.filter(id=decision.id).delete()
 
 
