@@ -8,7 +8,7 @@ for means lost, and the savepoint undoes what was claimed.
 
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -40,9 +40,9 @@ WITH freed AS MATERIALIZED (
   ORDER BY place.need, place.rank
 ), claimed AS (
   INSERT INTO appointments_resourceclaim
-    (id, resource_id, lane, during, kind, active, held_for, made_at)
+    (id, resource_id, lane, during, kind, active, expires_at, held_for, made_at)
   SELECT (%(ids)s::uuid[])[need + 1], resource_id, lane, tstzrange(%(from)s, %(until)s),
-    %(kind)s, true, %(held_for)s, %(now)s
+    %(kind)s, true, %(expires_at)s::timestamptz, %(held_for)s, %(now)s
   FROM chosen
   WHERE (SELECT n FROM freed) >= 0 AND (SELECT count(*) FROM chosen) = %(wanted)s
   ORDER BY resource_id, lane
@@ -55,6 +55,35 @@ WITH freed AS MATERIALIZED (
   ON CONFLICT DO NOTHING RETURNING 1
 )
 SELECT (SELECT count(*) FROM chosen), (SELECT count(*) FROM claimed), (SELECT count(*) FROM hers)
+"""
+
+
+# A hold becomes a booking in place, if it is still somebody's: nobody else can come between.
+_TAKE_OVER = """
+WITH kept AS (
+  UPDATE appointments_resourceclaim
+  SET kind = 'booking', expires_at = NULL, held_for = %(held_for)s
+  WHERE held_for = %(hold)s AND kind = 'hold' AND active AND expires_at > %(now)s
+  RETURNING 1
+), hers AS (
+  INSERT INTO appointments_patientclaim (id, patient_id, appointment_id, during, active)
+  SELECT %(patient_claim)s, %(patient)s, %(held_for)s,
+    tstzrange(%(visit_from)s, %(visit_until)s), true
+  WHERE EXISTS (SELECT 1 FROM kept)
+  ON CONFLICT DO NOTHING RETURNING 1
+)
+SELECT (SELECT count(*) FROM kept), (SELECT count(*) FROM hers)
+"""
+# The time that a visit gives up while it is moved.
+_LET_GO = """
+WITH freed AS (
+  UPDATE appointments_resourceclaim SET active = false, ended_at = %(now)s
+  WHERE held_for = %(visit)s AND active RETURNING 1
+), hers AS (
+  UPDATE appointments_patientclaim SET active = false
+  WHERE patient_id = %(patient)s AND appointment_id = %(visit)s AND active RETURNING 1
+)
+SELECT (SELECT count(*) FROM freed), (SELECT count(*) FROM hers)
 """
 
 
@@ -95,11 +124,15 @@ def claim(
     patient_id: UUID | None = None,
     buffer_before: timedelta = timedelta(0),
     buffer_after: timedelta = timedelta(0),
+    expires_at: datetime | None = None,
+    moving: bool = False,
 ) -> None:
     """Claim one place of each pool with its buffers, and the patient's own time without.
 
     The places of a pool are tried in the order given. Runs in the caller's transaction.
-    Raises: TimeTaken, PatientBusy; then nothing was claimed.
+    `expires_at` is for holds. `moving`: what `held_for` has now is given up in the same
+    attempt, so it is kept when the new time is lost.
+    Raises: TimeTaken, PatientBusy; then nothing was claimed or given up.
     """
     places = [(need, place) for need, pool in enumerate(pools) for place in pool]
     values: dict[str, Any] = {
@@ -114,22 +147,75 @@ def claim(
         "visit_from": starts_at,
         "visit_until": ends_at,
         "kind": kind,
+        "expires_at": expires_at,
         "held_for": held_for,
         "patient": patient_id,
         "now": now,
     }
-    failures = 0
+    if moving:
+        values["visit"] = held_for
     # Losing one of several places leaves the others: at most as many attempts as places.
-    for _ in range(len(places) + MAX_RETRIES):
+    for _ in range(len(places) + 1):
         try:
-            with transaction.atomic():
-                _attempt(values, patient_id is not None)
+            _without_deadlock(lambda: _attempt(values, for_patient=patient_id is not None))
             return
         except _Lost as lost:
             if lost.claimed == len(pools):
                 raise PatientBusy() from None
             if lost.chosen < len(pools) or len(places) == len(pools):
                 raise TimeTaken() from None
+    raise TimeTaken()
+
+
+def take_over(
+    *,
+    hold_id: UUID,
+    held_for: UUID,
+    patient_id: UUID,
+    starts_at: datetime,
+    ends_at: datetime,
+    now: datetime,
+    moving: bool = False,
+) -> None:
+    """Turn what a live hold claims into the booking `held_for`, and claim the patient's time.
+
+    `moving` as in `claim`. Raises: TimeTaken when the hold is no longer live, PatientBusy;
+    then nothing has changed.
+    """
+    values: dict[str, Any] = {
+        "hold": hold_id,
+        "held_for": held_for,
+        "patient": patient_id,
+        "patient_claim": uuid7(now),
+        "visit_from": starts_at,
+        "visit_until": ends_at,
+        "now": now,
+    }
+    if moving:
+        values["visit"] = held_for
+
+    def attempt() -> None:
+        with prepared_cursor() as cursor:
+            _let_go(cursor, values)
+            cursor.execute(_TAKE_OVER, values)
+            kept, hers = cursor.fetchone()
+        if not hers:
+            raise _Lost(chosen=kept, claimed=kept)
+
+    try:
+        _without_deadlock(attempt)
+    except _Lost as lost:
+        raise (PatientBusy if lost.claimed else TimeTaken)() from None
+
+
+def _without_deadlock(attempt: Callable[[], None]) -> None:
+    """Run `attempt` in a savepoint, again after a deadlock. Raises: TimeTaken."""
+    failures = 0
+    while True:
+        try:
+            with transaction.atomic():
+                attempt()
+            return
         except OperationalError as error:
             state = _sqlstate(error)
             if state in _DEADLOCK_OR_SERIALIZATION and failures < MAX_RETRIES:
@@ -139,11 +225,20 @@ def claim(
                 raise TimeTaken() from error
             else:
                 raise
-    raise TimeTaken()
 
 
-def _attempt(values: dict[str, Any], for_patient: bool) -> None:
+def _let_go(cursor: Any, values: dict[str, Any]) -> None:
+    """Give up the time of the visit that is moved, if one is."""
+    if "visit" not in values:
+        return
+    cursor.execute(_LET_GO, values)
+    if 0 in cursor.fetchone():
+        raise RuntimeError("a visit without its claims cannot be moved")
+
+
+def _attempt(values: dict[str, Any], *, for_patient: bool) -> None:
     with prepared_cursor() as cursor:
+        _let_go(cursor, values)
         cursor.execute(_CLAIM, values)
         chosen, claimed, hers = cursor.fetchone()
     if claimed < values["wanted"] or (for_patient and not hers):

@@ -11,7 +11,8 @@ from uuid import UUID
 
 from django.db.models import QuerySet, UUIDField
 
-from appointments.models import Appointment, Location, VisitType
+from appointments.models import Appointment, Hold, Location, VisitType
+from appointments.opening_ids import OpeningRef
 from appointments.slots import (
     DayException,
     Hours,
@@ -75,6 +76,9 @@ FROM unnest(%(resources)s::uuid[]) AS wanted(id)
 JOIN appointments_resourceclaim c ON c.resource_id = wanted.id AND c.active
   AND c.during && tstzrange(%(from)s, %(until)s)
   AND (c.expires_at IS NULL OR c.expires_at > %(now)s)
+  AND (c.kind <> 'hold' OR NOT EXISTS (
+    SELECT 1 FROM appointments_hold h
+    WHERE h.id = c.held_for AND h.patient_id = %(patient)s AND h.purpose = 'booking'))
 UNION ALL
 SELECT NULL, 0, extract(epoch FROM lower(p.during))::bigint,
   extract(epoch FROM upper(p.during))::bigint
@@ -329,6 +333,27 @@ def appointments_for(viewer: Viewer) -> QuerySet[Appointment]:
     if viewer.patient_id is not None:
         return Appointment.objects.filter(patient_id=viewer.patient_id)
     return Appointment.objects.all()
+
+
+def holds_for(viewer: Viewer, *, now: datetime) -> QuerySet[Hold]:
+    """Return the openings that are kept at `now`, in reach of the viewer."""
+    live = Hold.objects.filter(ended_at__isnull=True, expires_at__gt=now)
+    return live if viewer.patient_id is None else live.filter(patient_id=viewer.patient_id)
+
+
+def held_now(viewer: Viewer, *, patient_id: UUID, ref: OpeningRef, now: datetime) -> Hold | None:
+    """Return the hold that keeps this very opening for the patient, if there is one."""
+    return (
+        holds_for(viewer, now=now)
+        .filter(
+            patient_id=patient_id,
+            purpose=Hold.Purpose.BOOKING,
+            schedule_id=ref.schedule_id,
+            visit_type_id=ref.visit_type_id,
+            starts_at=ref.starts_at,
+        )
+        .first()
+    )
 
 
 @lru_cache(maxsize=8)

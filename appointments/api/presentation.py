@@ -21,6 +21,7 @@ APPOINTMENT_FIELDS = (
     "version",
     "booked_at",
     "created_via",
+    "confirmed_at",
     "cancelled_at",
     "cancellation_reason",
     "visit_type_id",
@@ -97,7 +98,45 @@ def appointment_json(row: dict[str, Any], language: str) -> dict[str, Any]:
         "version": row["version"],
         "booked": _time(row["booked_at"], zone, language),
         "booked_via": row["created_via"],
+        "confirmed": row["confirmed_at"] and _time(row["confirmed_at"], zone, language),
         "cancelled": cancelled,
+    }
+
+
+# What `hold_json` reads; hand it to `.values()`.
+HOLD_FIELDS = (
+    "id",
+    "starts_at",
+    "ends_at",
+    "zone",
+    "expires_at",
+    "renewed_at",
+    "schedule_id",
+    "visit_type_id",
+    "schedule__resource__name",
+    "location_id",
+    "location__name",
+)
+
+
+def hold_json(row: dict[str, Any], language: str) -> dict[str, Any]:
+    """Return one hold from a row of `HOLD_FIELDS`."""
+    zone = row["zone"]
+    return {
+        "id": row["id"],
+        "opening": opening_id(
+            schedule_id=row["schedule_id"],
+            visit_type_id=row["visit_type_id"],
+            starts_at=row["starts_at"],
+        ),
+        "start": _time(row["starts_at"], zone, language),
+        "end": _time(row["ends_at"], zone, language),
+        "visit_type": row["visit_type_id"],
+        "schedule_id": row["schedule_id"],
+        "with": row["schedule__resource__name"],
+        "location": {"id": row["location_id"], "name": row["location__name"]},
+        "expires": time_object(row["expires_at"], zone, language),
+        "renewable": row["renewed_at"] is None,
     }
 
 

@@ -1,5 +1,7 @@
 """Shapes of the appointment answers and requests."""
 
+from typing import Any
+
 from rest_framework import serializers
 
 from appointments.models import Appointment, VisitType
@@ -64,6 +66,7 @@ class AppointmentItem(_With):
     version = serializers.IntegerField()
     booked = TimeObject()
     booked_via = serializers.ChoiceField(Appointment.Via.choices)
+    confirmed = TimeObject(allow_null=True, help_text="When she said that she will come.")
     cancelled = Cancelled(allow_null=True)
 
 
@@ -71,11 +74,56 @@ class AppointmentList(ListFrame):
     items = AppointmentItem(many=True)
 
 
+class Versioned(serializers.Serializer):
+    version = serializers.IntegerField(
+        required=False,
+        default=None,
+        allow_null=True,
+        help_text="What you read last: 409 `version-conflict` when it has changed since.",
+    )
+
+
 class BookRequest(serializers.Serializer):
+    """Either an opening or a hold."""
+
+    opening = serializers.CharField(
+        max_length=100, required=False, default=None, help_text="The id of an opening."
+    )
+    hold = serializers.UUIDField(
+        required=False, default=None, help_text="The id of a time that is kept for her."
+    )
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if (attrs["opening"] is None) == (attrs["hold"] is None):
+            raise serializers.ValidationError({"opening": "Send an opening or a hold."})
+        return attrs
+
+
+class RescheduleRequest(BookRequest, Versioned):
+    """Where to: either an opening or a hold of the same kind of visit."""
+
+
+class KeepRequest(serializers.Serializer):
     opening = serializers.CharField(max_length=100, help_text="The id of an opening.")
 
 
-class CancelRequest(serializers.Serializer):
+class KeptOpening(_With):
+    id = serializers.UUIDField()
+    opening = serializers.CharField()
+    start = TimeObject()
+    end = TimeObject()
+    visit_type = serializers.UUIDField()
+    schedule_id = serializers.UUIDField()
+    location = OpeningLocation()
+    expires = TimeObject(help_text="Kept until then, by the clock of the server.")
+    renewable = serializers.BooleanField(help_text="Whether it may be kept longer, once.")
+
+
+class KeptOpeningList(ListFrame):
+    items = KeptOpening(many=True)
+
+
+class CancelRequest(Versioned):
     reason = serializers.ChoiceField(
         Appointment.CancellationReason.choices,
         default=Appointment.CancellationReason.PORTAL.value,

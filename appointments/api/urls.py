@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from appointments.api import views
+from appointments.api import holds, views
 
 _PATIENT = "patients/<str:patient_ref>"
 
@@ -11,6 +11,14 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(f"{_PATIENT}/appointments", views.AppointmentListView.as_view()),
     path(f"{_PATIENT}/appointments/<uuid:appointment_id>", views.AppointmentDetailView.as_view()),
     path(f"{_PATIENT}/appointments/<uuid:appointment_id>/$cancel", views.CancelView.as_view()),
+    path(
+        f"{_PATIENT}/appointments/<uuid:appointment_id>/$reschedule",
+        views.RescheduleView.as_view(),
+    ),
+    path(f"{_PATIENT}/appointments/<uuid:appointment_id>/$confirm", views.ConfirmView.as_view()),
+    path(f"{_PATIENT}/holds", holds.HoldListView.as_view()),
+    path(f"{_PATIENT}/holds/<uuid:hold_id>", holds.HoldDetailView.as_view()),
+    path(f"{_PATIENT}/holds/<uuid:hold_id>/$renew", holds.RenewView.as_view()),
     path(f"{_PATIENT}/visit-types", views.VisitTypeListView.as_view()),
     path(f"{_PATIENT}/locations", views.LocationListView.as_view()),
 ]

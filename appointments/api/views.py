@@ -1,5 +1,7 @@
 """Openings and visits for a patient and her caregivers. Parse, one call, render."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date, timedelta
 from typing import Any
 from uuid import UUID
@@ -30,6 +32,7 @@ DEFAULT_DAYS = 14
 # Made once: a serializer copies its fields for every request, which costs more than the checking.
 _OPENING_QUERY = serializers.OpeningQuery()
 _BOOK_REQUEST = serializers.BookRequest()
+_RESCHEDULE_REQUEST = serializers.RescheduleRequest()
 
 
 class AppointmentView(PatientView):
@@ -56,6 +59,17 @@ class AppointmentView(PatientView):
         )
         self.seen = [appointment_id]
         return appointment_json(row, self.viewer.language)
+
+    @contextmanager
+    def offering_others(self) -> Iterator[None]:
+        """Show the other openings that a refusal comes with."""
+        try:
+            yield
+        except services.WithAlternatives as refusal:
+            refusal.extra["alternatives"] = openings_json(
+                refusal.alternatives, self.viewer.language
+            )
+            raise
 
 
 def _checked(first: date | None, last: date | None, today: date) -> None:
@@ -139,15 +153,16 @@ class AppointmentListView(AppointmentView):
         responses={201: serializers.AppointmentItem},
     )
     def post(self, request: Request) -> Response:
-        """Book an opening. 409 `slot-taken` carries `alternatives` when somebody was quicker."""
+        """Book an opening, or a time that is kept for her.
+
+        409 `slot-taken` carries `alternatives` when somebody was quicker.
+        """
         body = _BOOK_REQUEST.run_validation(request.data)
-        try:
-            made = services.book(viewer=self.viewer, opening=body["opening"], now=self.now)
-        except (services.SlotTaken, services.NotOffered) as refusal:
-            refusal.extra["alternatives"] = openings_json(
-                refusal.alternatives, self.viewer.language
-            )
-            raise
+        with self.offering_others():
+            if body["hold"] is not None:
+                made = services.book_held(viewer=self.viewer, hold_id=body["hold"], now=self.now)
+            else:
+                made = services.book(viewer=self.viewer, opening=body["opening"], now=self.now)
         return Response(
             self.shown(made.id), status=201, headers={"Location": f"{request.path}/{made.id}"}
         )
@@ -178,6 +193,59 @@ class CancelView(AppointmentView):
             viewer=self.viewer,
             appointment_id=appointment_id,
             reason=body.validated_data["reason"],
+            version=body.validated_data["version"],
+            now=self.now,
+        )
+        return Response(self.shown(appointment_id))
+
+
+class RescheduleView(AppointmentView):
+    operation = "appointments.reschedule"
+
+    @extend_schema(
+        operation_id="rescheduleAppointment",
+        request=serializers.RescheduleRequest,
+        responses={200: serializers.AppointmentItem},
+    )
+    def post(self, request: Request, appointment_id: UUID) -> Response:
+        """Move a visit. She has the new time afterwards, or still the old one."""
+        body = _RESCHEDULE_REQUEST.run_validation(request.data)
+        with self.offering_others():
+            if body["hold"] is not None:
+                services.reschedule_held(
+                    viewer=self.viewer,
+                    appointment_id=appointment_id,
+                    hold_id=body["hold"],
+                    version=body["version"],
+                    now=self.now,
+                )
+            else:
+                services.reschedule(
+                    viewer=self.viewer,
+                    appointment_id=appointment_id,
+                    opening=body["opening"],
+                    version=body["version"],
+                    now=self.now,
+                )
+        return Response(self.shown(appointment_id))
+
+
+class ConfirmView(AppointmentView):
+    operation = "appointments.confirm"
+
+    @extend_schema(
+        operation_id="confirmAppointment",
+        request=serializers.Versioned,
+        responses={200: serializers.AppointmentItem},
+    )
+    def post(self, request: Request, appointment_id: UUID) -> Response:
+        """Say that she will come."""
+        body = serializers.Versioned(data=request.data)
+        body.is_valid(raise_exception=True)
+        services.confirm(
+            viewer=self.viewer,
+            appointment_id=appointment_id,
+            version=body.validated_data["version"],
             now=self.now,
         )
         return Response(self.shown(appointment_id))

@@ -4,6 +4,7 @@ from appointments.models.booking import (
     Appointment,
     AppointmentHistory,
     Block,
+    Hold,
     PatientClaim,
     ResourceClaim,
 )
@@ -23,6 +24,7 @@ __all__ = [
     "Availability",
     "AvailabilityException",
     "Block",
+    "Hold",
     "Location",
     "PatientClaim",
     "Resource",

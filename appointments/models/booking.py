@@ -73,6 +73,8 @@ class Appointment(BaseModel):
     booked_at = models.DateTimeField()
     booked_by = models.ForeignKey(User, models.PROTECT, null=True, related_name="+")
     created_via = models.CharField(max_length=8, choices=Via.choices)
+    confirmed_at = models.DateTimeField(null=True, blank=True)
+    confirmed_by = models.ForeignKey(User, models.PROTECT, null=True, blank=True, related_name="+")
     cancelled_at = models.DateTimeField(null=True, blank=True)
     cancelled_by = models.ForeignKey(User, models.PROTECT, null=True, blank=True, related_name="+")
     cancellation_reason = models.CharField(
@@ -113,6 +115,11 @@ class Appointment(BaseModel):
                 & Q(cancelled_at__isnull=True, cancelled_by__isnull=True, cancellation_reason=""),
                 name="appointment_cancelled_by_somebody_for_a_reason",
             ),
+            models.CheckConstraint(
+                condition=Q(confirmed_at__isnull=True, confirmed_by__isnull=True)
+                | Q(confirmed_at__isnull=False, confirmed_by__isnull=False),
+                name="appointment_confirmed_by_somebody",
+            ),
         ]
         indexes = [
             models.Index(fields=["patient", "starts_at", "id"], name="appointment_by_patient"),
@@ -130,6 +137,8 @@ class AppointmentHistory(BaseModel):
 
     class Action(models.TextChoices):
         BOOK = "book"
+        RESCHEDULE = "reschedule"
+        CONFIRM = "confirm"
         CANCEL = "cancel"
         STATUS = "status"
 
@@ -185,6 +194,65 @@ class Block(BaseModel):
 
     def __str__(self) -> str:
         return f"block {str(self.id)[-6:]}"
+
+
+class Hold(BaseModel):
+    """An opening that is kept for one patient until `expires_at`, with nobody's help.
+
+    Its time is claimed like a visit's; the claims expire with it, so what is not used is free
+    without anything running. An offer from the waitlist is a hold too. Of FHIR Appointment
+    with status `proposed`, as IHE scheduling's `$hold` returns it.
+    """
+
+    class Purpose(models.TextChoices):
+        BOOKING = "booking"
+        OFFER = "offer"
+
+    class Ending(models.TextChoices):
+        BOOKED = "booked"
+        RELEASED = "released"
+
+    patient = models.ForeignKey(Patient, models.PROTECT, related_name="+")
+    schedule = models.ForeignKey(Schedule, models.PROTECT, related_name="+")
+    location = models.ForeignKey(Location, models.PROTECT, related_name="+")
+    visit_type = models.ForeignKey(VisitType, models.PROTECT, related_name="+")
+    purpose = models.CharField(max_length=8, choices=Purpose.choices, default=Purpose.BOOKING)
+    starts_at = models.DateTimeField()
+    ends_at = models.DateTimeField()
+    zone = models.CharField(max_length=64, help_text="IANA time zone of the location")
+    made_at = models.DateTimeField()
+    made_by = models.ForeignKey(User, models.PROTECT, null=True, related_name="+")
+    made_via = models.CharField(max_length=8, choices=Appointment.Via.choices)
+    expires_at = models.DateTimeField()
+    renewed_at = models.DateTimeField(null=True, blank=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
+    ending = models.CharField(max_length=8, choices=Ending.choices, blank=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(starts_at__lt=F("ends_at")), name="hold_start_before_end"
+            ),
+            models.CheckConstraint(condition=~Q(zone=""), name="hold_has_zone"),
+            models.CheckConstraint(
+                condition=Q(made_at__lt=F("expires_at")), name="hold_made_before_it_expires"
+            ),
+            models.CheckConstraint(
+                condition=Q(ended_at__isnull=True, ending="")
+                | Q(ended_at__isnull=False, ending__in=["booked", "released"]),
+                name="hold_ended_somehow",
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["patient", "expires_at"],
+                condition=Q(ended_at__isnull=True),
+                name="hold_live_by_patient",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"hold {str(self.id)[-6:]}"
 
 
 def _bounded(field: str) -> Q:

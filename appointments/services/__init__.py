@@ -1,18 +1,25 @@
-"""Writes of this app: visits (`booking`) and what can be booked (`supply`)."""
+"""Writes of this app: visits, times that are kept, blocks, and what can be booked."""
 
 from appointments.claims import PatientBusy, TimeTaken
-from appointments.services.booking import (
+from appointments.services.blocking import block_time, lift_block
+from appointments.services.booking import book, book_held
+from appointments.services.changing import cancel, change_status
+from appointments.services.holding import hold, release, renew
+from appointments.services.moving import confirm, reschedule, reschedule_held
+from appointments.services.refusals import (
     AppointmentsInTheWay,
+    HoldExpired,
+    HoldRenewed,
     NotOffered,
     NotSelfBookable,
+    OtherVisitType,
     SlotTaken,
     StatusConflict,
     TooLateToCancel,
-    block_time,
-    book,
-    cancel,
-    change_status,
-    lift_block,
+    TooLateToMove,
+    TooManyHolds,
+    VersionConflict,
+    WithAlternatives,
 )
 from appointments.services.supply import (
     TemplateNeverFits,
@@ -29,8 +36,11 @@ from appointments.services.supply import (
 
 __all__ = [
     "AppointmentsInTheWay",
+    "HoldExpired",
+    "HoldRenewed",
     "NotOffered",
     "NotSelfBookable",
+    "OtherVisitType",
     "PatientBusy",
     "SlotTaken",
     "StatusConflict",
@@ -38,17 +48,28 @@ __all__ = [
     "TemplateOverlaps",
     "TimeTaken",
     "TooLateToCancel",
+    "TooLateToMove",
+    "TooManyHolds",
+    "VersionConflict",
+    "WithAlternatives",
     "add_availability",
     "add_exception",
     "block_time",
     "book",
+    "book_held",
     "cancel",
     "change_status",
     "check_supply",
     "check_zone",
+    "confirm",
     "create_location",
     "create_resource",
     "create_schedule",
     "create_visit_type",
+    "hold",
     "lift_block",
+    "release",
+    "renew",
+    "reschedule",
+    "reschedule_held",
 ]

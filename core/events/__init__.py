@@ -9,6 +9,7 @@ from core.events.registry import DomainEvent, event_type, subscribe, subscribers
 from core.events.types import (
     AppointmentBooked,
     AppointmentCancelled,
+    AppointmentRescheduled,
     CheckInSubmitted,
     CommentPublished,
     ContactChanged,
@@ -23,6 +24,7 @@ from core.events.types import (
 __all__ = [
     "AppointmentBooked",
     "AppointmentCancelled",
+    "AppointmentRescheduled",
     "CheckInSubmitted",
     "CommentPublished",
     "ContactChanged",

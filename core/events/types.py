@@ -56,6 +56,17 @@ class AppointmentBooked(DomainEvent):
 
 @event_type
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AppointmentRescheduled(DomainEvent):
+    """A visit was moved to another time or place; the subject is the appointment."""
+
+    type: ClassVar[str] = "appointments.rescheduled"
+
+    sequence: int
+    by: str
+
+
+@event_type
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AppointmentCancelled(DomainEvent):
     """A visit was cancelled; the subject is the appointment."""
 

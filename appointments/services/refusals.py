@@ -1,0 +1,134 @@
+"""Why a visit is not booked, moved or cancelled; each with a code that clients branch on."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from appointments.claims import TimeTaken
+from appointments.opening_ids import OpeningRef
+from appointments.selectors import Offered, openings_for
+from core.errors import DomainError
+from patients.viewer import Viewer
+
+ALTERNATIVES = 5
+_ALTERNATIVE_DAYS = 14
+
+
+class WithAlternatives(DomainError):
+    """A refusal that comes with other openings of the same visit type."""
+
+    def __init__(
+        self, *, alternatives: Sequence[Offered] = (), extra: dict[str, str] | None = None
+    ) -> None:
+        super().__init__(extra=extra)
+        self.alternatives = tuple(alternatives)
+
+
+class SlotTaken(WithAlternatives):
+    """Somebody else has the time; others are offered."""
+
+    code = TimeTaken.code
+    title = TimeTaken.title
+
+
+class NotOffered(WithAlternatives):
+    """The opening is past, too soon, too far ahead, or its hours have changed."""
+
+    code = "opening-not-offered"
+    title = "This time cannot be booked any more."
+
+
+class HoldExpired(WithAlternatives):
+    """The hold has run out, was released, or was used already."""
+
+    code = "hold-expired"
+    title = "This time is no longer kept for you."
+
+
+class HoldRenewed(DomainError):
+    """A hold is renewed once."""
+
+    code = "hold-renewed"
+    title = "This time cannot be kept any longer. Please book it or choose another."
+
+
+class TooManyHolds(DomainError):
+    """She keeps as many openings as one person may."""
+
+    code = "too-many-holds"
+    title = "Several times are kept for you already. Please book or release one."
+
+
+class NotSelfBookable(DomainError):
+    """Visits of this type are not booked by patients directly."""
+
+    code = "not-self-bookable"
+    title = "The clinic books this kind of visit. Please call."
+
+
+class OtherVisitType(DomainError):
+    """A visit is moved to a time of the same kind of visit."""
+
+    code = "other-visit-type"
+    title = "This time is for another kind of visit."
+
+
+class StatusConflict(DomainError):
+    """The visit is no longer in a state that allows this."""
+
+    code = "appointment-status"
+    title = "The visit is not in a state that allows this."
+
+
+class VersionConflict(DomainError):
+    """The visit has changed since the caller read it."""
+
+    code = "version-conflict"
+    title = "This visit has changed meanwhile. Please look at it again."
+
+
+class TooLateToCancel(DomainError):
+    """The visit has begun, or is so near that the clinic wants a call."""
+
+    code = "too-late-to-cancel"
+    title = "This visit can no longer be cancelled online. Please call."
+
+
+class TooLateToMove(DomainError):
+    """The visit has begun, or is so near that the clinic wants a call."""
+
+    code = "too-late-to-reschedule"
+    title = "This visit can no longer be moved online. Please call."
+
+
+class AppointmentsInTheWay(DomainError):
+    """A block would cover time that is booked or held."""
+
+    code = "time-in-use"
+    title = "Some of this time is booked, held or blocked already."
+
+
+def alternatives(
+    viewer: Viewer, *, patient_id: UUID, ref: OpeningRef, now: datetime
+) -> list[Offered]:
+    """Return the next openings of the same schedule, else of the whole clinic.
+
+    Losers come in crowds: one schedule is read first, because all of them together cost a
+    hundred times as much.
+    """
+    first = max((ref.starts_at - timedelta(hours=14)).date(), now.date() - timedelta(days=1))
+
+    def search(schedule_id: UUID | None, days: int) -> list[Offered]:
+        return openings_for(
+            viewer,
+            patient_id=patient_id,
+            visit_type_id=ref.visit_type_id,
+            schedule_id=schedule_id,
+            first=first,
+            last=None,
+            days=days,
+            now=now,
+            limit=ALTERNATIVES,
+        ).items
+
+    return search(ref.schedule_id, _ALTERNATIVE_DAYS) or search(None, _ALTERNATIVE_DAYS)
