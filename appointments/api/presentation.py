@@ -40,7 +40,7 @@ APPOINTMENT_FIELDS = (
 
 # The same hours of the same clinic are shown to many people.
 @lru_cache(maxsize=8192)
-def _time(instant: datetime, zone: str, language: str) -> TimeObject:
+def time_of(instant: datetime, zone: str, language: str) -> TimeObject:
     return time_object(instant, zone, language)
 
 
@@ -53,8 +53,8 @@ def opening_json(offered: Offered, language: str) -> dict[str, Any]:
             visit_type_id=opening.visit_type_id,
             starts_at=opening.starts_at,
         ),
-        "start": _time(opening.starts_at, supply.hours.zone, language),
-        "end": _time(opening.ends_at, supply.hours.zone, language),
+        "start": time_of(opening.starts_at, supply.hours.zone, language),
+        "end": time_of(opening.ends_at, supply.hours.zone, language),
         "schedule_id": supply.schedule_id,
         "with": supply.resource_name,
         "location": {"id": supply.location_id, "name": supply.location_name},
@@ -71,14 +71,14 @@ def appointment_json(row: dict[str, Any], language: str) -> dict[str, Any]:
     cancelled = None
     if row["cancelled_at"] is not None:
         cancelled = {
-            "at": _time(row["cancelled_at"], zone, language),
+            "at": time_of(row["cancelled_at"], zone, language),
             "reason": row["cancellation_reason"],
         }
     return {
         "id": row["id"],
         "status": row["status"],
-        "start": _time(row["starts_at"], zone, language),
-        "end": _time(row["ends_at"], zone, language),
+        "start": time_of(row["starts_at"], zone, language),
+        "end": time_of(row["ends_at"], zone, language),
         "visit_type": {
             "id": row["visit_type_id"],
             "code": row["visit_type__code"],
@@ -96,9 +96,9 @@ def appointment_json(row: dict[str, Any], language: str) -> dict[str, Any]:
         },
         "sequence": row["sequence"],
         "version": row["version"],
-        "booked": _time(row["booked_at"], zone, language),
+        "booked": time_of(row["booked_at"], zone, language),
         "booked_via": row["created_via"],
-        "confirmed": row["confirmed_at"] and _time(row["confirmed_at"], zone, language),
+        "confirmed": row["confirmed_at"] and time_of(row["confirmed_at"], zone, language),
         "cancelled": cancelled,
     }
 
@@ -129,8 +129,8 @@ def hold_json(row: dict[str, Any], language: str) -> dict[str, Any]:
             visit_type_id=row["visit_type_id"],
             starts_at=row["starts_at"],
         ),
-        "start": _time(row["starts_at"], zone, language),
-        "end": _time(row["ends_at"], zone, language),
+        "start": time_of(row["starts_at"], zone, language),
+        "end": time_of(row["ends_at"], zone, language),
         "visit_type": row["visit_type_id"],
         "schedule_id": row["schedule_id"],
         "with": row["schedule__resource__name"],

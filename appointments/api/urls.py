@@ -2,20 +2,24 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from appointments.api import holds, views
+from appointments.api import holds, prechecking, views
 
 _PATIENT = "patients/<str:patient_ref>"
+_VISIT = f"{_PATIENT}/appointments/<uuid:appointment_id>"
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path(f"{_PATIENT}/openings", views.OpeningListView.as_view()),
     path(f"{_PATIENT}/appointments", views.AppointmentListView.as_view()),
-    path(f"{_PATIENT}/appointments/<uuid:appointment_id>", views.AppointmentDetailView.as_view()),
-    path(f"{_PATIENT}/appointments/<uuid:appointment_id>/$cancel", views.CancelView.as_view()),
+    path(f"{_VISIT}", views.AppointmentDetailView.as_view()),
+    path(f"{_VISIT}/$cancel", views.CancelView.as_view()),
     path(
-        f"{_PATIENT}/appointments/<uuid:appointment_id>/$reschedule",
+        f"{_VISIT}/$reschedule",
         views.RescheduleView.as_view(),
     ),
-    path(f"{_PATIENT}/appointments/<uuid:appointment_id>/$confirm", views.ConfirmView.as_view()),
+    path(f"{_VISIT}/$confirm", views.ConfirmView.as_view()),
+    path(f"{_VISIT}/echeckin", prechecking.PreVisitView.as_view()),
+    path(f"{_VISIT}/echeckin/$complete", prechecking.PreVisitCompleteView.as_view()),
+    path(f"{_VISIT}/echeckin/<slug:section>", prechecking.PreVisitSectionView.as_view()),
     path(f"{_PATIENT}/holds", holds.HoldListView.as_view()),
     path(f"{_PATIENT}/holds/<uuid:hold_id>", holds.HoldDetailView.as_view()),
     path(f"{_PATIENT}/holds/<uuid:hold_id>/$renew", holds.RenewView.as_view()),

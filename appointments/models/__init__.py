@@ -8,6 +8,7 @@ from appointments.models.booking import (
     PatientClaim,
     ResourceClaim,
 )
+from appointments.models.checkin import ConsentText, PreVisit, PreVisitAnswer, Section
 from appointments.models.supply import (
     Availability,
     AvailabilityException,
@@ -24,12 +25,16 @@ __all__ = [
     "Availability",
     "AvailabilityException",
     "Block",
+    "ConsentText",
     "Hold",
     "Location",
     "PatientClaim",
+    "PreVisit",
+    "PreVisitAnswer",
     "Resource",
     "ResourceClaim",
     "Schedule",
+    "Section",
     "VisitType",
     "VisitTypeNeed",
 ]

@@ -73,6 +73,9 @@ class Appointment(BaseModel):
     booked_at = models.DateTimeField()
     booked_by = models.ForeignKey(User, models.PROTECT, null=True, related_name="+")
     created_via = models.CharField(max_length=8, choices=Via.choices)
+    started_at = models.DateTimeField(
+        null=True, blank=True, help_text="She is with somebody since; FHIR Encounter in-progress"
+    )
     confirmed_at = models.DateTimeField(null=True, blank=True)
     confirmed_by = models.ForeignKey(User, models.PROTECT, null=True, blank=True, related_name="+")
     cancelled_at = models.DateTimeField(null=True, blank=True)
@@ -116,6 +119,11 @@ class Appointment(BaseModel):
                 name="appointment_cancelled_by_somebody_for_a_reason",
             ),
             models.CheckConstraint(
+                condition=Q(started_at__isnull=True)
+                | Q(status__in=["arrived", "fulfilled", "entered-in-error"]),
+                name="appointment_started_after_arrival",
+            ),
+            models.CheckConstraint(
                 condition=Q(confirmed_at__isnull=True, confirmed_by__isnull=True)
                 | Q(confirmed_at__isnull=False, confirmed_by__isnull=False),
                 name="appointment_confirmed_by_somebody",
@@ -139,6 +147,7 @@ class AppointmentHistory(BaseModel):
         BOOK = "book"
         RESCHEDULE = "reschedule"
         CONFIRM = "confirm"
+        START = "start"
         CANCEL = "cancel"
         STATUS = "status"
 

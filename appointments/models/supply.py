@@ -5,7 +5,12 @@ rows and from what is claimed (`appointments.slots`).
 """
 
 from django.contrib.postgres.constraints import ExclusionConstraint
-from django.contrib.postgres.fields import DateRangeField, IntegerRangeField, RangeOperators
+from django.contrib.postgres.fields import (
+    ArrayField,
+    DateRangeField,
+    IntegerRangeField,
+    RangeOperators,
+)
 from django.db import models
 from django.db.models import F, Func, Q, Value
 
@@ -112,6 +117,24 @@ class VisitType(BaseModel):
         max_length=8, choices=BookingPolicy.choices, default=BookingPolicy.VIEW
     )
     preparation = models.TextField(blank=True)
+    checkin_sections = ArrayField(
+        models.CharField(
+            max_length=12,
+            choices=[
+                ("demographics", "Address and contacts"),
+                ("medicines", "Medicines"),
+                ("allergies", "Allergies"),
+                ("symptoms", "Symptoms"),
+                ("consents", "Consents"),
+            ],
+        ),
+        default=list,
+        blank=True,
+        help_text="What she is asked before the visit; none: no eCheck-in",
+    )
+    checkin_opens_hours = models.PositiveSmallIntegerField(
+        default=72, help_text="The eCheck-in opens so long before the start"
+    )
     is_active = models.BooleanField(default=True)
 
     class Meta:
@@ -132,6 +155,10 @@ class VisitType(BaseModel):
             models.CheckConstraint(
                 condition=Q(lead_time_minutes__lt=F("horizon_days") * 1440),
                 name="visit_type_lead_time_within_horizon",
+            ),
+            models.CheckConstraint(
+                condition=Q(checkin_opens_hours__gte=1, checkin_opens_hours__lte=720),
+                name="visit_type_checkin_window",
             ),
         ]
 

@@ -3,9 +3,16 @@
 from appointments.claims import PatientBusy, TimeTaken
 from appointments.services.blocking import block_time, lift_block
 from appointments.services.booking import book, book_held
-from appointments.services.changing import cancel, change_status
+from appointments.services.changing import cancel, change_status, start
 from appointments.services.holding import hold, release, renew
 from appointments.services.moving import confirm, reschedule, reschedule_held
+from appointments.services.prechecking import (
+    CheckInClosed,
+    CheckInIncomplete,
+    CheckInNotOpen,
+    answer,
+    complete,
+)
 from appointments.services.refusals import (
     AppointmentsInTheWay,
     HoldExpired,
@@ -36,6 +43,9 @@ from appointments.services.supply import (
 
 __all__ = [
     "AppointmentsInTheWay",
+    "CheckInClosed",
+    "CheckInIncomplete",
+    "CheckInNotOpen",
     "HoldExpired",
     "HoldRenewed",
     "NotOffered",
@@ -54,6 +64,7 @@ __all__ = [
     "WithAlternatives",
     "add_availability",
     "add_exception",
+    "answer",
     "block_time",
     "book",
     "book_held",
@@ -61,6 +72,7 @@ __all__ = [
     "change_status",
     "check_supply",
     "check_zone",
+    "complete",
     "confirm",
     "create_location",
     "create_resource",
@@ -72,4 +84,5 @@ __all__ = [
     "renew",
     "reschedule",
     "reschedule_held",
+    "start",
 ]

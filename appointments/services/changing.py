@@ -12,7 +12,9 @@ from patients.viewer import Viewer
 
 _Status = Appointment.Status
 
-CANCELLABLE = frozenset({_Status.PROPOSED, _Status.PENDING, _Status.BOOKED, _Status.WAITLIST})
+CANCELLABLE = frozenset(
+    {_Status.PROPOSED, _Status.PENDING, _Status.BOOKED, _Status.CHECKED_IN, _Status.WAITLIST}
+)
 _HER_REASONS = frozenset(
     reason.value for reason in Appointment.CancellationReason if reason.startswith("pat")
 ) | {Appointment.CancellationReason.OTHER.value}
@@ -102,4 +104,22 @@ def change_status(
     if status == _Status.ENTERED_IN_ERROR:
         free(visit, now=now)
     follow(viewer, visit, action=AppointmentHistory.Action.STATUS, now=now)
+    return visit
+
+
+def start(*, viewer: Viewer, appointment_id: UUID, now: datetime) -> Appointment:
+    """Say that somebody is with her now: the visit is in progress from here on.
+
+    FHIR keeps the appointment `arrived` and calls the encounter `in-progress`.
+    Raises: NotFound, StatusConflict.
+    """
+    if viewer.kind in OWN:
+        raise NotFound()
+    visit = locked(viewer, appointment_id)
+    if visit.status != _Status.ARRIVED or visit.started_at is not None:
+        raise StatusConflict(extra={"appointment_status": visit.status})
+    visit.started_at = now
+    visit.version += 1
+    visit.save(update_fields=["started_at", "version"])
+    follow(viewer, visit, action=AppointmentHistory.Action.START, now=now)
     return visit

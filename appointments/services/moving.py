@@ -7,8 +7,10 @@ from zoneinfo import ZoneInfo
 from appointments.claims import TimeTaken, claim, take_over
 from appointments.models import Appointment, AppointmentHistory, Hold, ResourceClaim
 from appointments.opening_ids import OpeningRef, read_opening_id
+from appointments.prechecks import ANSWERABLE
 from appointments.selectors import held_now
 from appointments.services.holding import end_hold, locked_hold
+from appointments.services.prechecking import reopen
 from appointments.services.refusals import (
     HoldExpired,
     OtherVisitType,
@@ -130,7 +132,7 @@ def _movable(
     viewer: Viewer, appointment_id: UUID, *, version: int | None, now: datetime
 ) -> Appointment:
     visit = locked(viewer, appointment_id, version)
-    if visit.status != _Status.BOOKED:
+    if visit.status not in ANSWERABLE:
         raise StatusConflict(extra={"appointment_status": visit.status})
     if past_cutoff(viewer, visit, now):
         raise TooLateToMove(extra={"phone": visit.location.phone})
@@ -152,6 +154,9 @@ def _moved(
     visit.local_date, visit.local_time = local.date(), local.time()
     visit.schedule_id, visit.location_id = ref.schedule_id, location_id
     visit.confirmed_at = visit.confirmed_by_id = None
+    if visit.status == _Status.CHECKED_IN:
+        visit.status = _Status.BOOKED
+        reopen(visit)
     visit.sequence += 1
     visit.version += 1
     update(
@@ -165,6 +170,7 @@ def _moved(
         "location",
         "confirmed_at",
         "confirmed_by",
+        "status",
         "sequence",
         "version",
     )
@@ -189,7 +195,7 @@ def confirm(
     Raises: NotFound, VersionConflict, StatusConflict when it is over or not booked.
     """
     visit = locked(viewer, appointment_id, version)
-    if visit.status != _Status.BOOKED or visit.ends_at <= now:
+    if visit.status not in ANSWERABLE or visit.ends_at <= now:
         raise StatusConflict(extra={"appointment_status": visit.status})
     if visit.confirmed_at is not None:
         return visit

@@ -229,6 +229,7 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
         "core.api.openapi.describe_conventions",
     ],
     "ENUM_NAME_OVERRIDES": {
+        "CheckInSectionEnum": "appointments.models.Section",
         "CancellationReasonEnum": "appointments.models.Appointment.CancellationReason",
         "ReportKindEnum": "labs.api.serializers.REPORT_KINDS",
         "ReviewRoleEnum": "labs.models.ReviewRole",
