@@ -201,8 +201,7 @@ def _reading(bodies: Sequence[bytes], door: str) -> float:
     content, now = format_of(door), utc_now()
     started = time.perf_counter()
     for body in bodies:
-        content.classify(body)
-        content.read(body, _ZONE, now)
+        content.read(content.classify(body, now).message, _ZONE, now)
     return round(len(bodies) / (time.perf_counter() - started), 1)
 
 

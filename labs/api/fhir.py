@@ -9,9 +9,8 @@ from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from labs.api.intake import AnyAccept, Body, BodyParser, LaboratoryDoor
-from labs.fhir.answers import Issue, bundle_response, outcome, problem, refusal
-from labs.fhir.reader import open_body
+from labs.api.intake import AnyAccept, BodyParser, LaboratoryDoor
+from labs.fhir.answers import Issue, bundle_response, outcome, problem
 from labs.services.filing import LineOutcome
 from labs.services.intake import Answer
 from labs.services.queueing import trouble_of
@@ -79,12 +78,11 @@ class FhirView(LaboratoryDoor):
     @extend_schema(exclude=True)
     def post(self, request: Request, resource_type: str = "") -> Response:
         [answer] = self.deliver(request, lambda raw: [raw])
-        kept = request.data.kept if isinstance(request.data, Body) else b""
         if answer.disposition == "refused":
             reason = answer.reasons[0]
             status = 413 if reason in _TOO_LARGE else 422
-            return _response(outcome([refusal(kept, reason)]), status)
-        return _taken(answer, kept)
+            return _response(outcome([problem(reason, expression=answer.expression)]), status)
+        return _taken(answer)
 
     def handle_exception(self, exc: Exception) -> Response:
         response = super().handle_exception(exc)
@@ -101,9 +99,9 @@ def _response(body: dict[str, Any], status: int) -> Response:
     return response
 
 
-def _taken(answer: Answer, kept: bytes) -> Response:
+def _taken(answer: Answer) -> Response:
     whole = _of_the_whole(answer)
-    body = open_body(kept)
+    body = answer.parsed.body
     if body.root.type != "Bundle":
         issues = whole + [issue for line in answer.lines for issue in _of_line(line)]
         created = answer.disposition == "stored" and not whole

@@ -5,12 +5,12 @@ Source: FHIR R4 OperationOutcome (issue types) and Bundle (transaction-response)
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
-from zoneinfo import ZoneInfo
 
 from labs.fhir.json_text import FhirError
-from labs.fhir.reader import read_fhir
-from labs.hl7.answers import Header, Intake
+from labs.fhir.reader import OpenedBody, read_opened
+from labs.hl7.answers import AckCode, Header, Intake
 
 NOT_SUPPORTED: Final = frozenset({"not-supported", "entry-not-supported"})
 _ISSUE_TYPES: Final = {
@@ -57,16 +57,18 @@ class Issue:
         return made
 
 
-def classify_fhir(raw: bytes) -> Intake:
-    """Decide on one body by its content alone. Never raises.
+def classify_fhir(raw: bytes, now: datetime | None = None) -> Intake[OpenedBody]:
+    """Decide on one body, received at `now`, by its content alone. Never raises.
 
     What nobody could file is refused; what is labelled as test data goes to the test area.
     """
     try:
-        read = read_fhir(raw, zone=ZoneInfo("UTC"))
+        opened = read_opened(raw, now=now)
     except FhirError as error:
-        ack = "AR" if error.code in NOT_SUPPORTED else "AE"
-        return Intake(None, Header(readable=True), ack, "refused", (error.code,))  # type: ignore[arg-type]
+        ack: AckCode = "AR" if error.code in NOT_SUPPORTED else "AE"
+        header = Header(readable=True)
+        return Intake(None, header, ack, "refused", (error.code,), error.expression)
+    read = opened.facts
     header = Header(
         sending_application=read.sending_application,
         control_id=read.control_id,
@@ -76,18 +78,8 @@ def classify_fhir(raw: bytes) -> Intake:
         readable=True,
     )
     if read.processing_id != "P":
-        return Intake(None, header, "AA", "test-area", ("processing-id-not-p",))
-    return Intake(None, header, "AA", "accept", ())
-
-
-def refusal(raw: bytes, code: str) -> Issue:
-    """Return why a body is refused, and where the fault stands in it."""
-    expression = ""
-    try:
-        read_fhir(raw, zone=ZoneInfo("UTC"))
-    except FhirError as error:
-        expression = error.expression if error.code == code else ""
-    return problem(code, expression=expression)
+        return Intake(opened, header, "AA", "test-area", ("processing-id-not-p",))
+    return Intake(opened, header, "AA", "accept", ())
 
 
 def problem(code: str, diagnostics: str = "", expression: str = "") -> Issue:

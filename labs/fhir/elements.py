@@ -24,12 +24,16 @@ _MOMENT: Final = re.compile(
 _IMPOSSIBLE: Final = frozenset({"time-format", "time-month", "time-day", "time-clock", "time-zone"})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Clock:
-    """What reading a time needs: the sender's zone, and when the message came in."""
+    """What reading a time needs: the sender's zone, and when the message came in.
+
+    `asked_zone`: a time came without an offset, so that the zone made a difference.
+    """
 
     zone: ZoneInfo
     now: datetime | None
+    asked_zone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +119,7 @@ def moment(node: Node, name: str, clock: Clock) -> Timestamp:
     digits = "".join(part or "" for part in parts)
     digits += f".{fraction[:9]}" if fraction else ""
     digits += "" if zone is None else "+0000" if zone == "Z" else zone.replace(":", "")
+    clock.asked_zone = clock.asked_zone or zone is None
     read = read_timestamp(digits, clock.zone, now=clock.now)
     if _IMPOSSIBLE.intersection(read.faults):
         raise node.invalid("date-invalid", name)

@@ -12,6 +12,7 @@ from typing import Any, Final
 from labs.hl7.message import MessageError
 
 MAX_DEPTH: Final = 64
+_as_json: Final = json.JSONEncoder(ensure_ascii=False).encode
 _FORBIDDEN: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff]")
 
 
@@ -96,10 +97,10 @@ def _check(root: dict[str, Any]) -> None:
 def dump(value: Any) -> str:
     """Return compact JSON in which every number keeps its digits. `value` came from `load`."""
     if isinstance(value, dict):
-        inner = (f"{json.dumps(k, ensure_ascii=False)}:{dump(v)}" for k, v in value.items())
+        inner = (f"{_as_json(k)}:{dump(v)}" for k, v in value.items())
         return "{" + ",".join(inner) + "}"
     if isinstance(value, list):
         return "[" + ",".join(dump(entry) for entry in value) + "]"
     if isinstance(value, Decimal):
         return str(value)
-    return json.dumps(value, ensure_ascii=False)
+    return _as_json(value)

@@ -106,6 +106,30 @@ def _entry(entry: Node) -> tuple[str, Node]:
     return entry.text("fullUrl"), as_resource(resource)
 
 
+@dataclass(frozen=True, slots=True)
+class OpenedBody:
+    """A body parsed once, and what it says. `any_zone`: it says the same in every time zone."""
+
+    body: Body
+    facts: OruMessage
+    now: datetime | None
+    any_zone: bool
+
+    def facts_in(self, zone: ZoneInfo, now: datetime | None) -> OruMessage:
+        """Return what it says to a laboratory in `zone`, received at `now`."""
+        if self.any_zone and now == self.now:
+            return self.facts
+        return _facts(self.body, Clock(zone, now))
+
+
+def read_opened(raw: bytes, *, now: datetime | None) -> OpenedBody:
+    """Parse and read a body whose laboratory is not known yet. Raises: as `read_fhir`."""
+    body = open_body(raw)
+    clock = Clock(ZoneInfo("UTC"), now)
+    facts = _facts(body, clock)
+    return OpenedBody(body, facts, now, not clock.asked_zone)
+
+
 def read_fhir(raw: bytes, *, zone: ZoneInfo, now: datetime | None = None) -> OruMessage:
     """Return what a body says, as if a message had said it.
 
@@ -115,8 +139,10 @@ def read_fhir(raw: bytes, *, zone: ZoneInfo, now: datetime | None = None) -> Oru
     `ObservationLine.set_id` holds the FHIRPath.
     Raises: FhirError on invalid content, `nothing-usable`, `no-pid` (no result names anybody).
     """
-    body = open_body(raw)
-    clock = Clock(zone, now)
+    return _facts(open_body(raw), Clock(zone, now))
+
+
+def _facts(body: Body, clock: Clock) -> OruMessage:
     reader = _Reader(body, clock)
     groups = reader.groups()
     identifier, version = identity_of(body.root)

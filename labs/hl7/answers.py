@@ -10,12 +10,13 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final, Literal
+from typing import Final, Generic, Literal, TypeVar
 
 from labs.hl7.message import DELETE, Delimiters, Message, MessageError, Segment, parse
 
 AckCode = Literal["AA", "AE", "AR"]
 Disposition = Literal["accept", "test-area", "refused"]
+Parsed = TypeVar("Parsed")
 
 MAX_OBSERVATIONS: Final = 10_000
 OWN_VERSION: Final = "2.5.1"
@@ -66,14 +67,18 @@ class Header:
 
 
 @dataclass(frozen=True, slots=True)
-class Intake:
-    """The answer that the message alone allows. `accept` leaves filing to what is stored."""
+class Intake(Generic[Parsed]):
+    """The answer that the message alone allows. `accept` leaves filing to what is stored.
 
-    message: Message | None
+    `message` is what was parsed, for whoever reads on; `expression` where a fault stands.
+    """
+
+    message: Parsed | None
     header: Header
     ack: AckCode
     disposition: Disposition
     reasons: tuple[str, ...]
+    expression: str = ""
 
 
 def read_header(message: Message) -> Header:
@@ -97,7 +102,7 @@ def _present(text: str) -> str:
     return "" if text == DELETE else text
 
 
-def classify(raw: bytes) -> Intake:
+def classify(raw: bytes) -> Intake[Message]:
     """Decide on one message (see split_messages). Never raises.
 
     Wrong type or version is refused first (AR). What is not meant for production goes to the

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
-from typing import cast
+from typing import Any, cast
 from uuid import UUID
 
 from django.contrib.postgres.fields import ArrayField
@@ -119,19 +119,24 @@ def _code_in_question(judged: JudgedLine, reason: str) -> str:
     return code.code or code.alt_code or code.text
 
 
-def open_pass(message: InboundMessage, *, actor: User | None, now: datetime) -> FilingPass:
-    """Read a stored message under its laboratory's present settings."""
+def open_pass(
+    message: InboundMessage, *, actor: User | None, now: datetime, parsed: Any = None
+) -> FilingPass:
+    """Read a stored message under its laboratory's present settings. `parsed`: see `read`."""
     assert message.laboratory is not None
     settings = load_settings(message.laboratory)
-    return FilingPass(message, settings, read(message, zone=settings.zone), actor, now)
+    oru = read(message, zone=settings.zone, parsed=parsed)
+    return FilingPass(message, settings, oru, actor, now)
 
 
-def file_message(message: InboundMessage, *, actor: User | None, now: datetime) -> FilingPass:
+def file_message(
+    message: InboundMessage, *, actor: User | None, now: datetime, parsed: Any = None
+) -> FilingPass:
     """File every line that can be filed, queue the others, and record the pass.
 
-    Runs inside the caller's transaction as `system("lab-intake")`.
+    Runs inside the caller's transaction as `system("lab-intake")`. `parsed`: see `read`.
     """
-    work = open_pass(message, actor=actor, now=now)
+    work = open_pass(message, actor=actor, now=now, parsed=parsed)
     for group in work.oru.groups:
         _file_group(work, group)
     items = queue(message=message, doubts=work.doubts, now=now)

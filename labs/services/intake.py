@@ -6,9 +6,9 @@ between leaves a row in `UnfiledMessage` that the sweep files.
 
 import hashlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Final, cast
+from typing import Any, Final, cast
 from uuid import UUID
 
 import structlog
@@ -68,6 +68,7 @@ class Answer:
 
     `disposition`: stored, queued, duplicate, test-area, refused, or received when filing did
     not succeed yet and will be tried again. `ack` is an HL7 ACK; empty for a FHIR body.
+    `parsed` is the message as it was parsed, `expression` where the fault of a refused one stands.
     """
 
     message_id: UUID
@@ -78,6 +79,8 @@ class Answer:
     disposition: str
     reasons: tuple[str, ...]
     lines: tuple[LineOutcome, ...] = ()
+    parsed: Any = field(default=None, repr=False)
+    expression: str = ""
 
 
 class NotReprocessable(DomainError):
@@ -113,13 +116,13 @@ def receive(
     be answered.
     """
     content = format_of(origin.door)
-    intake = content.classify(raw)
+    intake = content.classify(raw, now)
     with identity(system("lab-intake"), durable=True):
         laboratory = authorised_laboratory(origin, intake.header)
         message = _keep(raw, intake, laboratory, origin=origin, now=now, overflow=overflow)
     work: FilingPass | None = None
     if message.receipt == Receipt.ACCEPTED:
-        work = file_unfiled(message_id=message.id, now=now)
+        work = file_unfiled(message_id=message.id, now=now, parsed=intake.message)
     disposition, reasons = _disposition(message, work)
     return Answer(
         message_id=message.id,
@@ -136,12 +139,14 @@ def receive(
         disposition=disposition,
         reasons=reasons,
         lines=tuple(work.outcomes) if work else (),
+        parsed=intake.message,
+        expression=intake.expression if reasons == intake.reasons else "",
     )
 
 
 def _keep(
     raw: bytes,
-    intake: Intake,
+    intake: Intake[Any],
     laboratory: SendingLaboratory | None,
     *,
     origin: Origin,
@@ -187,7 +192,7 @@ def _keep(
     return message
 
 
-def _control_key(intake: Intake, laboratory: SendingLaboratory | None, hashed: str) -> str:
+def _control_key(intake: Intake[Any], laboratory: SendingLaboratory | None, hashed: str) -> str:
     """Return the key that finds a replay: names and control id, or the body where ids repeat."""
     header = intake.header
     by_body = not header.control_id or (laboratory is not None and laboratory.reuses_control_ids)
@@ -227,10 +232,11 @@ def _disposition(message: InboundMessage, work: FilingPass | None) -> tuple[str,
     return str(work.outcome), tuple(dict.fromkeys(work.reasons))
 
 
-def file_unfiled(*, message_id: UUID, now: datetime) -> FilingPass | None:
+def file_unfiled(*, message_id: UUID, now: datetime, parsed: Any = None) -> FilingPass | None:
     """File one accepted message; None when somebody else is at it or filing failed.
 
     A failure is counted, tried again by the sweep, and after three tries left to a person.
+    `parsed`: what its bytes were parsed to, where they were just received.
     """
     try:
         with identity(system("lab-intake")):
@@ -242,7 +248,7 @@ def file_unfiled(*, message_id: UUID, now: datetime) -> FilingPass | None:
             )
             if row is None:
                 return None
-            work = file_message(row.message, actor=None, now=now)
+            work = file_message(row.message, actor=None, now=now, parsed=parsed)
             row.delete()
             return work
     except Exception as error:

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from core.db import identity, system
 from core.models import AuditEvent
 from labs.api.fhir import TOLD
+from labs.fhir import reader
+from labs.fhir.json_text import load
 from labs.models import Filing, InboundMessage, IntakeItem, Observation, SendingLaboratory
 from labs.services.intake import reprocess
 from labs.services.queueing import TROUBLES
@@ -182,6 +184,38 @@ def test_the_same_body_again_does_nothing(client: Client, bearer: str) -> None:
     assert entries[-1]["resource"]["issue"][0]["details"]["coding"][0]["code"] == "duplicate"
     assert [message.receipt for message in kept()] == ["accepted", "duplicate"]
     assert len(results()) == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (annas(("urn:uuid:o", observation()), report("urn:uuid:o")), 200),
+        (report("#o", subject={"reference": "#p"},
+                contained=[patient(id="p"), observation(id="o", subject=None)]), 201),
+        (annas(observation(effectiveDateTime="2026-11-20")), 200),
+        (annas(observation(status="done")), 422),
+    ],
+)  # fmt: skip
+def test_a_body_is_parsed_once(
+    client: Client, bearer: str, monkeypatch: pytest.MonkeyPatch, body: Json, status: int
+) -> None:
+    parsed: list[bytes] = []
+
+    def counted(sent: bytes) -> Json:
+        parsed.append(sent)
+        return load(sent)
+
+    monkeypatch.setattr(reader, "load", counted)
+    assert post(client, body, bearer).status_code == status
+    assert parsed == [raw(body)]
+
+
+def test_a_day_without_a_zone_belongs_to_the_laboratory(
+    client: Client, bearer: str, lab: SendingLaboratory
+) -> None:
+    post(client, annas(observation(effectiveDateTime="2026-11-20")), bearer)
+    [result] = results()
+    assert result.effective_at.isoformat() == "2026-11-19T23:00:00+00:00"
 
 
 def test_another_body_under_the_same_identifier_is_set_aside(client: Client, bearer: str) -> None:
