@@ -51,7 +51,8 @@ RESULT_COLUMNS = (
     "value_kind", "value_low", "value_high", "comparator", "unit_text", "unit_ucum", "range_text",
     "flags", "status", "effective_at", "issued_at", "visible_from", "lab_comment", "state", "tier",
     "rule_id", "rule_version", "basis", "reason", "range_used_low", "range_used_high",
-    "derived_method", "derived_from", "comparable", "performer", "filed_by_id",
+    "derived_method", "derived_from", "comparable", "performer", "filed_by_id", "specimen_type",
+    "body_site",
 )  # fmt: skip
 _SHOWN_NEVER = ("HELD", "RETRACTED")
 

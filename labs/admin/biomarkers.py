@@ -44,7 +44,9 @@ class BiomarkerProposalAdmin(StepsAdmin):
     area = Area.LABS
     roles = frozenset({Role.CLINICIAN})
     told = "reason"
-    list_display = ("who", "marker", "finding", "collected_on", "proposed_at", "decision")
+    list_display = (
+        *("who", "marker", "finding", "specimen", "collected_on", "proposed_at", "decision"),
+    )
     list_filter = (DecisionFilter, "marker")
     list_select_related = ("patient",)
     ordering = ("proposed_at", "id")

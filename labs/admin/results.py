@@ -26,6 +26,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import mark_safe
 from unfold.decorators import display
 
+from clinical.specimens import sampled
 from clinical.states import PortalState, Tier, patient_label
 from core.areas import Area
 from core.clock import utc_now
@@ -225,6 +226,7 @@ class DiagnosticReportAdmin(ReviewPages, ReportDocumentsAdmin):
                     "grades": [grade_words(grade) for grade in result.grades],
                     "times_uln": result.times_uln and f"{result.times_uln:.1f}",
                     "earlier": result.earlier,
+                    "sampled": sampled(result.row.specimen_type, result.row.body_site),
                     "released": released_words(result.row.visible_from, now),
                     "trend": trend_address(result.row),
                 }
@@ -289,7 +291,7 @@ class ObservationAdmin(StaffModelAdmin):
                     *("code", "code_text", "code_system", "loinc", "value_type", "value_text"),
                     *("unit_text", "range_text", "flags", "status_sent", "status"),
                     *("effective_at", "effective_basis", "issued_at", "method", "performer"),
-                    *("specimen", "lab_comment"),
+                    *("specimen_type", "body_site", "specimen", "lab_comment"),
                 )
             },
         ),

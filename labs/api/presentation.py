@@ -14,6 +14,7 @@ from clinical.outside import not_by_clinic, outside_text
 from clinical.panels import panel_of
 from clinical.patient_text import RESULT_NOTE, Contact, text_for
 from clinical.report_kinds import kind_of, what_it_is
+from clinical.specimens import sampled
 from clinical.states import PortalState, patient_label
 from core.links import Link, LinkRequest, links_for
 from core.timeobject import TimeObject, time_object
@@ -191,6 +192,7 @@ def result_json(row: dict[str, Any], page: Page) -> dict[str, Any]:
         "resulted": page.time(row["issued_at"]),
         "released": page.time(row["visible_from"]),
         "lab_comment": row["lab_comment"],
+        "specimen": _specimen(row),
         "worked_out": _worked_out(row),
         "not_worked_out": not_worked_out_json(row),
         "comments": comments_json(row, page),
@@ -207,6 +209,18 @@ def _range(row: dict[str, Any]) -> dict[str, Any] | None:
         "text": row["range_text"],
         "low": plain(row["range_used_low"]),
         "high": plain(row["range_used_high"]),
+    }
+
+
+def _specimen(row: dict[str, Any]) -> dict[str, Any] | None:
+    """Return what was sampled and where; None when the laboratory did not say."""
+    words = sampled(row["specimen_type"], row["body_site"])
+    if not words:
+        return None
+    return {
+        "type": row["specimen_type"] or None,
+        "body_site": row["body_site"] or None,
+        "text": words,
     }
 
 

@@ -58,6 +58,12 @@ class WorkedOut(serializers.Serializer):
         }
 
 
+class Sampled(serializers.Serializer):
+    type = serializers.CharField(allow_null=True)
+    body_site = serializers.CharField(allow_null=True)
+    text = serializers.CharField(help_text='In words, such as "Tissue from liver".')
+
+
 class NotWorkedOut(serializers.Serializer):
     reasons = serializers.ListField(
         child=serializers.ChoiceField([reason.value for reason in Obstacle])
@@ -129,6 +135,7 @@ class Result(Said):
     resulted = TimeObject(allow_null=True)
     released = TimeObject(allow_null=True)
     lab_comment = serializers.CharField()
+    specimen = Sampled(allow_null=True, help_text="Null when the laboratory did not say.")
     worked_out = WorkedOut(allow_null=True)
     not_worked_out = NotWorkedOut(allow_null=True, help_text="Why calcium was not corrected.")
     entered = Entered(allow_null=True, help_text="Null unless a person typed it in.")

@@ -27,7 +27,9 @@ from labs.fhir.results import (
     status_of,
 )
 from labs.hl7.facts import (
+    NO_CODE,
     NO_ENTITY,
+    NO_SPECIMEN,
     NO_TIME,
     EntityId,
     ObservationLine,
@@ -264,20 +266,22 @@ class _Reader:
         faults = ("modifier-extension",) if modified(node) else ()
         by_patient: dict[PatientIdentity | None, list[ObservationLine]] = {}
         used: set[int] = set()
-        first: Node | None = None
+        specimens = self._specimens(node)
+        of_lines: list[Specimen] = []
         for reference, found in self._members(node, results):
             if found is None:
                 lines = [refused_line(self.lines_read + 1, reference, "reference-unresolved")]
                 subject = own
             else:
                 used.add(id(found.data))
-                first = first or found
+                of_lines.append(self._sampled(found, specimens))
                 subject = self._subject(found, own)
                 lines = lines_of(
                     found,
                     first_index=self.lines_read + 1,
                     clock=self.clock,
                     performer=self._performer(found) or self._performer(node),
+                    specimen=of_lines[-1],
                     faults=faults,
                 )
                 if withdrawn:
@@ -303,7 +307,9 @@ class _Reader:
             self._count(lines)
             by_patient[own.pid] = lines
         unknown = node.type == "DiagnosticReport" and not status and not withdrawn
-        order = self._order(node, first or node)
+        if not specimens and len(set(of_lines)) == 1:
+            specimens = tuple(of_lines[:1])
+        placer, filler = self._order(node)
         # Once: a report may hold results of many people.
         as_sent = node.as_sent()
         for pid, of_patient in by_patient.items():
@@ -311,15 +317,15 @@ class _Reader:
             made = Report(
                 position=self.reports_read,
                 set_id=node.path,
-                placer=order.placer,
-                filler=order.filler,
+                placer=placer,
+                filler=filler,
                 code=code,
                 collected_at=effective(node, self.clock),
-                received_at=order.specimen.received_at if order.specimen else NO_TIME,
+                received_at=specimens[0].received_at if specimens else NO_TIME,
                 result_at=self._issued(node),
                 status=status,
                 category=whole.category,
-                specimens=(order.specimen,) if order.specimen else (),
+                specimens=specimens,
                 notes=() if whole.concludes else tuple(filter(None, (node.text("conclusion"),))),
                 observations=tuple(of_patient),
                 faults=("report-status-unknown",) if unknown else (),
@@ -384,7 +390,8 @@ class _Reader:
         issued = moment(node, "issued", self.clock)
         return issued if issued.raw else _updated(node, self.clock)
 
-    def _order(self, node: Node, first: Node) -> "_Order":
+    def _order(self, node: Node) -> tuple[EntityId, EntityId]:
+        """Return the placer's and the filler's number of an order."""
         placer = NO_ENTITY
         for reference in node.children("basedOn"):
             found = self.resources.find(reference)
@@ -395,14 +402,24 @@ class _Reader:
         filler = first_entity(node)
         if not filler.value and not placer.value and node.text("id"):
             filler = EntityId(node.text("id"), node.type)
-        return _Order(placer, filler, self._specimen(node) or self._specimen(first))
+        return placer, filler
 
-    def _specimen(self, node: Node) -> Specimen | None:
+    def _specimens(self, node: Node) -> tuple[Specimen, ...]:
+        """Return every specimen that a report or Observation names."""
         single = node.type == "Observation"
         references = [node.child("specimen")] if single else node.children("specimen")
-        found = next(filter(None, map(self.resources.find, references)), None)
-        if found is None or found.type != "Specimen":
-            return None
+        found = filter(None, map(self.resources.find, references))
+        return tuple(self._specimen(one) for one in found if one.type == "Specimen")
+
+    def _sampled(self, found: Node, of_report: tuple[Specimen, ...]) -> Specimen:
+        """Return what an Observation was made on: what it names, else the one of its report."""
+        named = found.has("specimen")
+        of_report = of_report if len(of_report) == 1 and not named else ()
+        specimen = next(iter((*self._specimens(found), *of_report)), NO_SPECIMEN)
+        site = coded(found.child("bodySite"))
+        return replace(specimen, body_site=site) if site and not specimen.body_site else specimen
+
+    def _specimen(self, found: Node) -> Specimen:
         accession = entity(found.child("accessionIdentifier"))
         collection = found.child("collection")
         collected = NO_TIME
@@ -418,14 +435,8 @@ class _Reader:
             identifier=accession if accession.value else first_entity(found),
             collected_at=collected,
             received_at=moment(found, "receivedTime", self.clock),
+            body_site=coded(collection.child("bodySite")) if collection else NO_CODE,
         )
-
-
-@dataclass(frozen=True, slots=True)
-class _Order:
-    placer: EntityId
-    filler: EntityId
-    specimen: Specimen | None
 
 
 def _category(node: Node) -> str:

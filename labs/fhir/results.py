@@ -17,7 +17,7 @@ from labs.fhir.elements import (
     unit_of,
 )
 from labs.hl7.codes import CodedElement, choose_loinc, loinc_faults
-from labs.hl7.facts import NO_CODE, NO_TIME, ObservationLine
+from labs.hl7.facts import NO_CODE, NO_TIME, ObservationLine, Specimen
 from labs.hl7.timestamps import Timestamp
 
 STATUS: Final = {
@@ -223,11 +223,13 @@ def lines_of(
     first_index: int,
     clock: Clock,
     performer: str,
+    specimen: Specimen,
     faults: Sequence[str] = (),
 ) -> list[ObservationLine]:
     """Return the Observation's own value, if it has one, and each component, as lines.
 
-    A panel that has only members gives none. `faults` of the report go on every line.
+    A panel that has only members gives none. `faults` of the report go on every line, as does
+    `specimen`, what the Observation was made on.
     """
     status, status_faults = status_of(observation)
     own_code = code_of(observation)
@@ -272,6 +274,7 @@ def lines_of(
                 ),
                 raw_segment=node.as_sent(),
                 plain_decimals=True,
+                specimen=specimen,
             )
         )
     return lines

@@ -30,15 +30,15 @@ class CodedElement:
         return any((self.code, self.text, self.alt_code, self.alt_text, self.original_text))
 
     @classmethod
-    def read(cls, segment: Segment, number: int, *, nested: bool = False) -> "CodedElement":
-        """Read the first repetition. `nested` reads the first component's subcomponents (SPS)."""
+    def read(cls, segment: Segment, number: int, *, nested: int = 0) -> "CodedElement":
+        """Read the first repetition. `nested` reads the subcomponents of that component (SPS)."""
         reps = segment.repetitions(number)
         if not reps or reps[0] == DELETE:
             return cls()
         marks = segment.marks
         parts = reps[0].split(marks.component)
         if nested:
-            parts = parts[0].split(marks.subcomponent)
+            parts = "".join(parts[nested - 1 : nested]).split(marks.subcomponent)
         parts = [marks.unescape(part) for part in parts[:9]] + [""] * (9 - len(parts))
         return cls(*parts[:6], *parts[8:])
 

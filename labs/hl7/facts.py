@@ -46,7 +46,7 @@ class ObservationLine:
     """One OBX. `values` are its repetitions as sent; `texts` and `components` are unescaped.
 
     `plain_decimals`: numbers came with a decimal point by the rules of the format, whatever
-    the sender's own habit is.
+    the sender's own habit is. `specimen`: what this line itself names; None = its report's.
     """
 
     obx_index: int
@@ -70,6 +70,7 @@ class ObservationLine:
     faults: tuple[str, ...]
     raw_segment: str
     plain_decimals: bool = False
+    specimen: "Specimen | None" = None
 
     @property
     def unit_text(self) -> str:
@@ -94,6 +95,10 @@ class Specimen:
     reject_reason: CodedElement = NO_CODE
     notes: tuple[str, ...] = ()
     observations: tuple[ObservationLine, ...] = ()
+    body_site: CodedElement = NO_CODE
+
+
+NO_SPECIMEN: Final = Specimen(NO_CODE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +124,10 @@ class Report:
     @property
     def specimen(self) -> Specimen | None:
         return self.specimens[0] if self.specimens else None
+
+    def specimens_of(self, line: ObservationLine) -> tuple[Specimen, ...]:
+        """Return what `line` may be about: its own specimen, else every one of the report."""
+        return self.specimens if line.specimen is None else (line.specimen,)
 
 
 @dataclass(frozen=True, slots=True)

@@ -226,7 +226,8 @@ class _Reader:
         code, status = CodedElement.read(obr, 4), obr.component(25)
         specimens = tuple(self._specimen(entry) for entry in draft.specimens)
         if not specimens and obr.field(15):
-            specimens = (Specimen(CodedElement.read(obr, 15, nested=True)),)
+            source, site = (CodedElement.read(obr, 15, nested=part) for part in (1, 4))
+            specimens = (Specimen(source, body_site=site),)
         faults = (
             ("no-obr", draft.segment is None),
             ("report-code-missing", draft.segment is not None and not code),
@@ -262,6 +263,7 @@ class _Reader:
             reject_reason=CodedElement.read(spm, 21),
             notes=tuple(draft.notes),
             observations=tuple(self._line(line) for line in draft.lines),
+            body_site=CodedElement.read(spm, 8),
         )
 
     def _line(self, draft: _Line) -> ObservationLine:

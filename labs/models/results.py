@@ -184,6 +184,8 @@ class Observation(BaseModel):
     display_name = models.CharField(max_length=500)
     sub_id = models.CharField(max_length=200, blank=True)
     specimen = models.CharField(max_length=200, blank=True)
+    specimen_type = models.CharField(max_length=200, blank=True, help_text="SPM-4")
+    body_site = models.CharField(max_length=200, blank=True, help_text="SPM-8")
     position = models.PositiveIntegerField(help_text="OBX index: the order within the report")
     # what came out
     value_type = models.CharField(max_length=10, blank=True, help_text="OBX-2")

@@ -9,6 +9,7 @@ from django.db.models import Q
 from accounts.models import User
 from accounts.roles import Role
 from clinical.markers import Reading
+from clinical.specimens import sampled
 from core import audit
 from core.areas import Area
 from core.errors import DomainError, FieldError, InvalidInput, NotFound
@@ -144,7 +145,7 @@ def _record(
             kind=ProfileFact.Kind.MARKER,
             code=proposal.marker,
             result=result,
-            source=f"Report of {proposal.report.laboratory.name}, confirmed by a clinician"[:120],
+            source=_source(proposal),
             detail=detail,
             starts_on=proposal.collected_on,
             observation_id=proposal.observation_id,
@@ -155,6 +156,14 @@ def _record(
     )
     proposal.decided_result, proposal.decided_detail = result, detail
     return _decide(proposal, decision, reason, actor=actor, now=now)
+
+
+def _source(proposal: BiomarkerProposal) -> str:
+    """Return where a fact comes from; a result of a metastasis is not one of the primary."""
+    result = proposal.observation
+    words = sampled(result.specimen_type, result.body_site)
+    source = f"Report of {proposal.report.laboratory.name}, confirmed by a clinician"
+    return f"{words}: {source}"[:120] if words else source[:120]
 
 
 def _decide(

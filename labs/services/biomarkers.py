@@ -1,7 +1,7 @@
 """Propose what results say about tumour markers, and tell when a decided one was corrected."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import datetime
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from clinical.biomarkers import RULE_VERSION, read_marker
 from clinical.her2 import her2_of
 from clinical.markers import Finding, Kind, Marker, MarkerResult, loincs_of, marker_of
-from labs.hl7.facts import Report
+from clinical.specimens import SEVERAL, sampled
 from labs.models import BiomarkerProposal, Observation, SendingLaboratory
 from labs.stored import value_of
 from labs.trends import FINAL
@@ -21,23 +21,17 @@ _CODED = frozenset({"CE", "CWE", "CNE", "CF"})
 _PARTS_OF_HER2 = frozenset({Kind.HER2_IHC, Kind.HER2_ISH})
 
 
-def specimen_words(report: Report) -> str:
-    """Return what was sampled and its number, as far as the laboratory said so."""
-    specimen = report.specimen
-    if specimen is None:
-        return ""
-    kind = specimen.type.text or specimen.type.original_text or specimen.type.code
-    return " ".join(filter(None, (kind, specimen.identifier.value)))[:200]
+def specimen_words(row: Observation) -> str:
+    """Return what was sampled, from where, and its number, as far as the laboratory said so."""
+    words = sampled(row.specimen_type, row.body_site)
+    return " ".join(filter(None, (words, row.specimen)))[:200]
 
 
-def propose(
-    rows: Iterable[Observation], specimens: Mapping[UUID, str], *, zone: ZoneInfo, now: datetime
-) -> None:
+def propose(rows: Iterable[Observation], *, zone: ZoneInfo, now: datetime) -> None:
     """Insert a proposal for each new finished result that tests a marker.
 
-    `specimens` are the words for the sample of each row. No statement for other results. A stain
-    and a hybridisation of HER2 on one specimen are one proposal, also when they come in two
-    messages.
+    No statement for other results. A stain and a hybridisation of HER2 on one specimen are one
+    proposal, also when they come in two messages.
     """
     finished = [row for row in rows if _finished(row)]
     tests = {row.id: marker_of(row.loinc, row.code_text) for row in finished}
@@ -62,9 +56,7 @@ def propose(
             rests_on.append(partner.id)
             combined.add(partner.id)
         if finding is not None:
-            made.append(
-                _proposal(row, finding, rests_on, specimens.get(row.id, ""), zone=zone, now=now)
-            )
+            made.append(_proposal(row, finding, rests_on, zone=zone, now=now))
     if combined:
         _replace_open(
             BiomarkerProposal.objects.filter(observation_id__in=combined).values_list(
@@ -101,8 +93,8 @@ def marker_result(row: Observation) -> MarkerResult:
 def _her2_partners(rows: list[Observation]) -> dict[UUID, Observation]:
     """Return, for each stain or hybridisation, the other test of its specimen; one statement.
 
-    Only where the report holds exactly one of each: otherwise nobody can say which belongs
-    to which.
+    Only where the report holds exactly one of each on one specimen: otherwise nobody can say
+    which belongs to which.
     """
     if not rows:
         return {}
@@ -113,13 +105,14 @@ def _her2_partners(rows: list[Observation]) -> dict[UUID, Observation]:
         withdrawn_at__isnull=True,
         status__in=FINAL,
     )
-    by_specimen: dict[tuple[UUID | None, str], dict[Kind, list[Observation]]] = defaultdict(
+    by_specimen: dict[tuple[object, ...], dict[Kind, list[Observation]]] = defaultdict(
         lambda: defaultdict(list)
     )
     for row in stored:
         test = marker_of(row.loinc)
-        if test is not None:
-            by_specimen[row.report_id, row.specimen][test.kind].append(row)
+        if test is not None and SEVERAL not in f"{row.specimen_type}{row.body_site}":
+            tested = (row.report_id, row.specimen, row.specimen_type, row.body_site)
+            by_specimen[tested][test.kind].append(row)
     partners: dict[UUID, Observation] = {}
     for kinds in by_specimen.values():
         stains, hybridised = kinds[Kind.HER2_IHC], kinds[Kind.HER2_ISH]
@@ -132,7 +125,6 @@ def _proposal(
     row: Observation,
     finding: Finding,
     rests_on: list[UUID],
-    specimen: str,
     *,
     zone: ZoneInfo,
     now: datetime,
@@ -149,7 +141,7 @@ def _proposal(
         source_text=finding.source_text,
         detail=finding.detail[:120],
         rule_version=RULE_VERSION,
-        specimen=specimen,
+        specimen=specimen_words(row),
         collected_on=row.effective_at.astimezone(zone).date(),
         proposed_at=now,
     )

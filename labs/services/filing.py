@@ -297,7 +297,6 @@ def _write(
     terms = load_terms(work.settings.laboratory, patient_id=patient_id, now=work.now)
     new: list[Observation] = []
     sent: list[tuple[Observation, Documents]] = []
-    specimens: dict[UUID, str] = {}
     superseded: list[Observation] = []
     withdrawn: list[Observation] = []
     wrong_patient: list[Observation] = []
@@ -316,7 +315,6 @@ def _write(
         row = _version(work, entry, draft, terms)
         new.append(row)
         sent.append((row, entry.judged.documents))
-        specimens[row.id] = biomarkers.specimen_words(entry.judged.report)
         _collect_doubts(work, entry, row)
         draft.changed = True
         if entry.standing is not Standing.REPLACES:
@@ -338,7 +336,7 @@ def _write(
     current = [row for row in new if row.superseded_at is None]
     laboratory = work.settings.laboratory
     biomarkers.question_facts([*superseded, *withdrawn], laboratory=laboratory, now=work.now)
-    biomarkers.propose(current, specimens, zone=work.settings.zone, now=work.now)
+    biomarkers.propose(current, zone=work.settings.zone, now=work.now)
     derived = refresh_corrected_calcium(current, message=work.message, now=work.now)
     refresh_heads(moved, now=work.now)
     filed = [*current, *derived.filed]
@@ -421,7 +419,7 @@ def _says_otherwise(old: Observation, new: Observation) -> bool:
         return False
     if new.value_type.upper() in BINARY_TYPES and old.content_hash != new.content_hash:
         return True
-    facts = ("value_text", "unit_text", "range_text", "state", "flags")
+    facts = ("value_text", "unit_text", "range_text", "state", "flags", "body_site")
     return any(getattr(old, name) != getattr(new, name) for name in facts)
 
 

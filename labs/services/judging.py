@@ -1,7 +1,7 @@
 """From one OBX to one judged result, by the rules of `clinical/` and this sender's settings."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 
@@ -9,11 +9,13 @@ from clinical.analytes import by_loinc
 from clinical.flags import ReviewCode
 from clinical.reference_ranges import RangeProblem, ReferenceRange, parse_reference_range
 from clinical.result_status import Handling, ResultStatus, result_status
+from clinical.specimens import SEVERAL, without_tag
 from clinical.states import CRITICAL_STATES
 from clinical.units import Unit, normalise_unit
 from clinical.values import ObservedValue, parse_value
 from clinical.verdict import ResultInput, Verdict, judge
 from labs.documents import BINARY_TYPES, Documents, documents_of
+from labs.hl7.codes import CodedElement
 from labs.hl7.oru import ObservationLine, Report, join_notes
 from labs.hl7.timestamps import Timestamp
 from labs.models import Observation
@@ -39,6 +41,8 @@ class JudgedLine:
     line: ObservationLine
     report: Report
     specimen: str
+    specimen_type: str
+    body_site: str
     loinc: str
     analyte_key: str
     value: ObservedValue
@@ -85,7 +89,6 @@ def judge_line(
     message_at: Timestamp,
     received_at: datetime,
     earlier_dimensions: Mapping[str, frozenset[str]],
-    specimen: str | None = None,
 ) -> JudgedLine:
     """Return what `line` says and what we say about it.
 
@@ -129,7 +132,9 @@ def judge_line(
     judged = JudgedLine(
         line=line,
         report=report,
-        specimen=_specimen(report) if specimen is None else specimen,
+        specimen=_specimen(line, report),
+        specimen_type=_words(specimen.type for specimen in report.specimens_of(line)),
+        body_site=_words(specimen.body_site for specimen in report.specimens_of(line)),
         loinc=loinc,
         analyte_key=key or "",
         value=value,
@@ -173,7 +178,8 @@ def _effective(
     line: ObservationLine, report: Report, message_at: Timestamp, received_at: datetime
 ) -> tuple[datetime, str, tuple[str, ...]]:
     """Return the clinical time, where it stood, and which sent times could not be used."""
-    specimen_at = report.specimen.collected_at if report.specimen else Timestamp()
+    specimen = line.specimen or report.specimen
+    specimen_at = specimen.collected_at if specimen else Timestamp()
     candidates = (
         (line.observed_at, EffectiveBasis.OBSERVED),
         (report.collected_at, EffectiveBasis.COLLECTED),
@@ -205,8 +211,18 @@ _TIME_DOUBTS = frozenset(
 )
 
 
-def _specimen(report: Report) -> str:
-    return report.specimen.identifier.value if report.specimen else ""
+def _specimen(line: ObservationLine, report: Report) -> str:
+    specimen = line.specimen or report.specimen
+    return specimen.identifier.value if specimen else ""
+
+
+def _words(sent: Iterable[CodedElement]) -> str:
+    """Return what was named, once each: a result of several specimens may be about any."""
+    named = (
+        without_tag(one.text or one.original_text or one.alt_text or one.code or one.alt_code)
+        for one in sent
+    )
+    return SEVERAL.join(dict.fromkeys(filter(None, named)))[:200]
 
 
 def _age_years(born: date, on: date) -> int:
@@ -266,6 +282,7 @@ def content_hash(judged: JudgedLine) -> str:
         used.low if used else "",
         used.high if used else "",
         *(document.digest for document in judged.documents.sent),
+        *filter(None, (judged.specimen_type, judged.body_site and f"of {judged.body_site}")),
     )
 
 

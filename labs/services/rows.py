@@ -52,6 +52,8 @@ def observation_row(
         display_name=display_name(judged),
         sub_id=line.sub_id[:200],
         specimen=judged.specimen[:200],
+        specimen_type=judged.specimen_type,
+        body_site=judged.body_site,
         position=line.obx_index,
         value_type=line.value_type[:10],
         value_text=judged.value_text,

@@ -194,6 +194,17 @@ def test_old_specimen_source_field_is_read() -> None:
     assert (report.specimen.type.code, report.specimen.type.text) == ("UR", "Urine")
 
 
+def test_the_site_of_a_specimen_is_read_from_either_segment() -> None:
+    spm = "SPM|1|S1||TISS^Tissue^HL70487||||10200004^Liver structure^SCT"
+    obr = "OBR|1||FL1|X^Y^L" + "|" * 11 + "TISS&Tissue^^^LIV&Liver"
+    for segments in ((PID, OBR, CALCIUM, spm), (PID, obr, CALCIUM)):
+        (report,) = read(*segments).reports
+        assert report.specimen is not None
+        assert (report.specimen.type.text, report.specimen.body_site.text[:5]) == (
+            "Tissue", "Liver",
+        )  # fmt: skip
+
+
 def test_cancelled_order_without_lines_is_a_report() -> None:
     (report,) = read(PID, OBR.removesuffix("F") + "X", "SPM|1|||BLD").reports
     assert (report.status, report.observations, report.faults) == ("X", (), ())
