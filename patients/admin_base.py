@@ -4,6 +4,7 @@ from collections import defaultdict
 from typing import Any, ClassVar
 from uuid import UUID
 
+from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
@@ -14,6 +15,11 @@ from core.clock import utc_now
 from core.models import AuditEvent
 from patients.models import Patient
 from patients.viewer import Viewer
+
+
+def person(patient: Patient) -> str:
+    """Return the name for a page; never for a log."""
+    return f"{patient.family_name}, {patient.given_name}"
 
 
 def viewer_of(request: HttpRequest) -> Viewer:
@@ -38,6 +44,11 @@ class StaffModelAdmin(RoleModelAdmin):
         if viewer is None or not viewer.may(self.area):
             return False
         return not self.roles or bool(roles_of(request) & self.roles)
+
+    @admin.display(description="patient", ordering="patient__family_name")
+    def who(self, row: Any) -> str:
+        """Name the patient of a row; the page selects her with it."""
+        return person(row.patient)
 
     def audit_area(self) -> Area:
         return self.area

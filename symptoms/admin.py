@@ -62,7 +62,7 @@ class CheckInPlanAdmin(StaffModelAdmin):
     writable = True
     writing_roles = CHART_ROLES
     form = PlanForm
-    list_display = ("patient", "questionnaire", "every_weeks", "next_opens_at", "is_active")
+    list_display = ("who", "questionnaire", "every_weeks", "next_opens_at", "is_active")
     list_filter = ("is_active", "paused_reason", "stop_reason")
     list_select_related = ("patient", "questionnaire")
     ordering = ("next_opens_at", "id")
@@ -125,7 +125,7 @@ class CheckInPlanAdmin(StaffModelAdmin):
 @admin.register(CheckIn)
 class CheckInAdmin(StaffModelAdmin):
     area = Area.SYMPTOMS
-    list_display = ("patient", "due_on", "status", "cancelled_reason", "expires_at")
+    list_display = ("who", "due_on", "status", "cancelled_reason", "expires_at")
     list_filter = ("status",)
     list_select_related = ("patient",)
     ordering = ("-opens_at", "-id")
@@ -155,7 +155,7 @@ class QuestionnaireResponseAdmin(StaffModelAdmin):
     """Read-only: what she said is never edited."""
 
     area = Area.SYMPTOMS
-    list_display = ("patient", "submitted_at", "mode", "is_late")
+    list_display = ("who", "submitted_at", "mode", "is_late")
     list_filter = ("mode", "is_late")
     list_select_related = ("patient",)
     ordering = ("-submitted_at", "-id")

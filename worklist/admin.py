@@ -4,7 +4,8 @@ from typing import Any, ClassVar, cast
 
 from django import forms
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.db.models import OuterRef, QuerySet, Subquery, Value
+from django.db.models.functions import Concat
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
@@ -120,6 +121,10 @@ class WorkItemAdmin(StaffModelAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[WorkItem]:
         """Open items unless closed ones are asked for; staff without the area see none."""
         rows: QuerySet[WorkItem] = super().get_queryset(request)
+        name = Patient.objects.filter(id=OuterRef("patient_id")).values_list(
+            Concat("family_name", Value(", "), "given_name")
+        )
+        rows = rows.annotate(patient_name=Subquery(name))
         rows = rows.select_related("owner").prefetch_related("evidence")
         asked_for = any(name.startswith("closed_at") for name in request.GET)
         on_list = request.resolver_match and request.resolver_match.url_name
@@ -146,7 +151,7 @@ class WorkItemAdmin(StaffModelAdmin):
         return format_html(
             '<a href="{}">{}</a>',
             reverse("admin:patients_patient_change", args=[item.patient_id]),
-            Patient(id=item.patient_id),
+            getattr(item, "patient_name", None) or Patient(id=item.patient_id),
         )
 
     @admin.display(description="facts")

@@ -93,7 +93,7 @@ class AppointmentAdmin(OwnRows, StaffModelAdmin):
     owner = "location__organization"
     form = BookForm
     autocomplete_fields = ("patient",)
-    list_display = ("when", "status", "patient", "visit_type", "with_whom", "location")
+    list_display = ("when", "status", "who", "visit_type", "with_whom", "location")
     list_filter = (DayFilter, "status")
     list_select_related = ("patient", "visit_type", "schedule__resource", "location")
     ordering = ("starts_at", "id")
@@ -114,7 +114,7 @@ class AppointmentAdmin(OwnRows, StaffModelAdmin):
         return [
             "when",
             "status",
-            "patient",
+            "who",
             "visit_type",
             "with_whom",
             "location",

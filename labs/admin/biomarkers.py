@@ -13,9 +13,9 @@ from accounts.roles import Role
 from core.areas import Area
 from core.clock import utc_now
 from labs.admin.steps import StepsAdmin
-from labs.admin.words import person
 from labs.models import BiomarkerProposal
 from labs.services.biomarker_decisions import accept_marker, change_marker, refuse_marker
+from patients.admin_base import person
 
 _TYPED = ("decided_result", "decided_detail", "reason")
 

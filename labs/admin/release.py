@@ -26,13 +26,12 @@ from core.audit import STAFF_ONLY
 from core.clock import utc_now
 from core.errors import DomainError, NotFound
 from labs.admin.steps import StepsAdmin
-from labs.admin.words import person
 from labs.hl7.codes import is_loinc
 from labs.holds import who_saw
 from labs.models import DiagnosticReport, Observation, ReleaseHold, ReleaseRule
 from labs.services.holding import hold, lift, release_now
 from labs.services.ruling import approve_rule, end_rule
-from patients.admin_base import StaffModelAdmin, viewer_of
+from patients.admin_base import StaffModelAdmin, person, viewer_of
 
 LASTS, SOON, PAST, LIFTED = "held", "ends within a day", "past its backstop", "lifted"
 SOON_IS = timedelta(hours=24)

@@ -42,7 +42,6 @@ from labs.admin.words import (
     TIER_LABELS,
     TYPED_IN,
     WAITING,
-    person,
     released_words,
 )
 from labs.charts import draw, inline
@@ -59,7 +58,7 @@ from labs.staff_reading import (
 )
 from labs.trend_words import shown
 from labs.trends import background_of, known_analyte, trend_of
-from patients.admin_base import StaffModelAdmin
+from patients.admin_base import StaffModelAdmin, person
 from patients.models import Patient
 from worklist.models import Evidence
 

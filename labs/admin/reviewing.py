@@ -17,7 +17,6 @@ from unfold.widgets import (
 from core.clock import utc_now
 from core.errors import DomainError, InvalidInput, NotFound, Unavailable
 from labs.admin.looks import record_results
-from labs.admin.words import person
 from labs.models import Comment, CommentTemplate, DiagnosticReport, Observation
 from labs.placeholders import LONGEST, TextRefused, filled, plain_text, unfilled
 from labs.services.reviewing import (
@@ -35,7 +34,7 @@ from labs.staff_reviews import (
     placeholder_values,
     review_sheet,
 )
-from patients.admin_base import StaffModelAdmin, viewer_of
+from patients.admin_base import StaffModelAdmin, person, viewer_of
 from worklist.admin import CLOSURE_CODES
 
 LEAVE = ""

@@ -4,7 +4,6 @@ from datetime import datetime
 
 from clinical.states import Tier
 from clinical.trend import ExclusionReason
-from patients.models import Patient
 
 NOT_RELEASED = "not released"
 WAITING = "Nobody yet"
@@ -23,11 +22,6 @@ EXCLUDED_BECAUSE: dict[ExclusionReason, str] = {
 
 
 TYPED_IN = "typed in by the patient or a caregiver, not by a laboratory"
-
-
-def person(patient: Patient) -> str:
-    """Return the name for a page; never for a log."""
-    return f"{patient.family_name}, {patient.given_name}"
 
 
 def released_words(visible_from: datetime | None, now: datetime) -> str:

@@ -167,7 +167,7 @@ def test_blocks_speak_the_clinics_time(desk: Client, cast: Cast, clinic: Surgery
     assert desk.post(page("block", "add"), form).status_code == 302
     block = Block.objects.get()
     assert block.starts_at == clinic.at(9, on=MONDAY + timedelta(days=1))
-    assert "9 a.m." in desk.get(page("block")).content.decode()
+    assert "Tue 24 Nov 2026, 09:00 CET" in desk.get(page("block")).content.decode()
     assert "blocked already" in desk.post(page("block", "add"), form, follow=True).content.decode()
     act(desk, "lift", block)
     block.refresh_from_db()
