@@ -2,23 +2,21 @@
 
 from datetime import datetime
 
-from labs.models import DiagnosticReport
+from labs.services.result_notices import GONE, still_news
 from labs.services.telling import NOT_WANTED, NotWanted, not_yet
 from notifications.models import Notification
 from notifications.rechecks import Skip, Wait
 
 
 def recheck_result_notice(row: Notification, now: datetime) -> Skip | Wait | None:
-    """Return None when the report may be read and told of now, Wait until then, or Skip.
+    """Return None when what it is about may be read and told of now, Wait until then, or Skip.
 
-    A report that was taken back or withheld meanwhile is not announced: the notice itself
-    would tell that it exists.
+    What was taken back or withheld meanwhile is not announced: the notice itself would tell that
+    it exists. Its release brings a notice of its own.
     """
-    report = DiagnosticReport.objects.filter(id=row.subject_id, patient_id=row.patient_id).first()
-    if report is None or report.visible_from is None:
-        return Skip("not-released")
-    if report.visible_from > now:
-        return Wait(report.visible_from)
+    report = still_news(row, now=now)
+    if report is None:
+        return Skip(GONE)
     try:
         until = not_yet(row, report, now=now)
     except NotWanted:

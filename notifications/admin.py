@@ -52,4 +52,4 @@ class NotificationAdmin(StaffModelAdmin):
 
     @admin.display(description="why not")
     def why_not(self, row: Notification) -> str:
-        return WHY_NOT.get(row.reason, row.reason)
+        return WHY_NOT.get(row.reason.partition(":")[0], row.reason)

@@ -235,6 +235,7 @@ def _with_facts(rows: QuerySet[Notification], now: datetime) -> QuerySet[Any]:
             Membership.objects.active_at(now).filter(user_id=OuterRef("recipient_id"))
         ),
         granted_scopes=grants.values("scopes")[:1],
+        hidden_from_her=grants.values("hidden_resources")[:1],
     )
 
 
@@ -249,7 +250,8 @@ def _refusal(row: Any, rule: PurposeRule) -> str:
     if row.contact_refusal:
         return str(row.contact_refusal)
     scopes = row.granted_scopes or []
-    if not row.is_own and rule.scope not in scopes:
+    hidden = row.hidden_from_her or []
+    if not row.is_own and (rule.scope not in scopes or row.subject_id in hidden):
         return "grant-ended"
     if row.channel == Channel.EMAIL and not row.recipient.email:
         return "no-address"

@@ -109,6 +109,7 @@ WHY_NOT: dict[str, str] = {
     "grant-ended": "The permission it depended on had ended.",
     "inactive": "The account is closed.",
     "no-address": "We had no address to send it to.",
+    "merged": "Another message told of it, too.",
     "not-wanted": "You chose not to be told of these.",
     "no-longer-applies": "It no longer applied.",
     "paused": "You asked to be left alone for a while.",

@@ -4,14 +4,15 @@ from datetime import datetime
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import Count, Min, QuerySet
+from django.db.models import Count, Min, Q, QuerySet
 
 from accounts.models import User
+from accounts.scopes import Scope
 from core.db import identity, system
 from notifications.models import ChannelPreference, Notification, QuietHours
 from notifications.purposes import Purpose
 from notifications.quiet_hours import Quiet
-from patients.models import Patient
+from patients.models import CaregiverGrant, Patient
 from patients.viewer import Viewer
 
 OPEN = (Notification.State.PLANNED, Notification.State.CLAIMED)
@@ -32,6 +33,23 @@ def user_of_patient(patient_id: UUID) -> User | None:
         .first()
     )
     return row.user if row else None
+
+
+def caregivers_to_tell(patient_id: UUID, *, scope: Scope, about: UUID, at: datetime) -> list[User]:
+    """Return whose grant reaches `scope` at `at` and does not hide the resource `about`."""
+    grants = (
+        CaregiverGrant.objects.filter(
+            Q(valid_until__isnull=True) | Q(valid_until__gt=at),
+            patient_id=patient_id,
+            scopes__contains=[scope],
+            revoked_at__isnull=True,
+            valid_from__lte=at,
+        )
+        .exclude(hidden_resources__contains=[about])
+        .select_related("caregiver__quiet_hours")
+        .order_by("caregiver_id")
+    )
+    return [grant.caregiver for grant in grants]
 
 
 def quiet_of(user: User) -> Quiet:

@@ -11,14 +11,13 @@ from core.events.registry import Delivered
 from notifications.delivery import DrainOutcome, drain, tell_not_reached
 from notifications.models import Notification
 from notifications.purposes import RULES, Purpose
-from notifications.selectors import channels_for, quiet_of, user_of_patient
+from notifications.selectors import channels_for, quiet_of
 from notifications.wording import WORDINGS
 
 __all__ = [
     "Draft",
     "DrainOutcome",
     "drain",
-    "on_comment_published",
     "on_work_item_escalated",
     "page_on_call",
     "plan",
@@ -33,7 +32,8 @@ class Draft:
     """One message to one person on one channel, not yet in the ledger.
 
     `occurrence` with recipient, patient, purpose and channel makes it unique (DECISIONS 23).
-    `skip_reason` keeps a message that will not be sent, so that she can see why not.
+    `skip_reason` keeps a message that will not be sent, so that she can see why not. `may_fail`:
+    nobody acts when it does not arrive, although its purpose must reach the patient herself.
     """
 
     recipient: User
@@ -48,6 +48,7 @@ class Draft:
     context: dict[str, str] = field(default_factory=dict)
     bypasses_quiet_hours: bool = False
     skip_reason: str = ""
+    may_fail: bool = False
 
 
 def _row(draft: Draft, now: datetime) -> Notification:
@@ -75,7 +76,7 @@ def _row(draft: Draft, now: datetime) -> Notification:
         language=draft.recipient.language,
         context=draft.context,
         subject_id=draft.subject_id,
-        must_reach=rule.must_reach,
+        must_reach=rule.must_reach and not draft.may_fail,
         bypasses_quiet_hours=draft.bypasses_quiet_hours,
         send_after=send_after,
         expires_at=draft.expires_at,
@@ -208,27 +209,6 @@ def page_on_call(
             bypasses_quiet_hours=True,
         )
         for user in people.values()
-    )
-
-
-def on_comment_published(delivered: Delivered) -> None:
-    """Tell her that there is something new to read; the words never say that it is a comment."""
-    if delivered.patient_id is None:
-        return
-    with identity(system("notifications")):
-        user = user_of_patient(delivered.patient_id)
-    if user is None:
-        return
-    plan_everywhere(
-        recipient=user,
-        patient_id=delivered.patient_id,
-        purpose=Purpose.RESULT,
-        occurrence=f"comment:{delivered.subject_id}",
-        # The report, for its standing is asked again before the notice leaves.
-        subject_id=UUID(delivered.payload["report_id"]),
-        send_after=delivered.occurred_at,
-        expires_at=delivered.occurred_at + RULES[Purpose.RESULT].kept_for,
-        now=delivered.now,
     )
 
 

@@ -7,13 +7,12 @@ from worklist.events import WorkItemEscalated
 
 def subscribe_all() -> None:
     """Register every subscriber; called once when the project starts."""
-    from labs.services import telling
+    from labs.services import result_notices
     from notifications import services as notifications
     from worklist import services as worklist
 
-    subscribe(ResultsFiled, "notifications.result-notice", telling.on_results_filed)
-    subscribe(CommentPublished, "notifications.comment-notice", notifications.on_comment_published)
-    subscribe(ReportReviewed, "labs.told-after-review", telling.on_report_reviewed)
-    subscribe(CommentPublished, "labs.told-after-comment", telling.on_comment_published)
+    subscribe(ResultsFiled, "notifications.result-notice", result_notices.on_results_filed)
+    subscribe(CommentPublished, "notifications.comment-notice", result_notices.on_comment_published)
+    subscribe(ReportReviewed, "labs.told-after-review", result_notices.on_report_reviewed)
     subscribe(WorkItemEscalated, "notifications.page-on-call", notifications.on_work_item_escalated)
     subscribe(NoticeNotReached, "worklist.call-her", worklist.on_notice_not_reached)

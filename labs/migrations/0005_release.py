@@ -34,11 +34,6 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
-        migrations.AddField(
-            model_name="diagnosticreport",
-            name="commented_at",
-            field=models.DateTimeField(null=True),
-        ),
         migrations.CreateModel(
             name="ReleaseHold",
             fields=[

@@ -34,8 +34,7 @@ class DiagnosticReport(BaseModel):
 
     The row is the head: it shows the newest version; `versions` keeps every one. `filler_key`
     is what the laboratory calls the order. `visible_from` is the earliest release among its
-    current results (its own when it has none); null = not for the patient. `commented_at`: when a
-    clinician last reviewed it or commented on it.
+    current results (its own when it has none); null = not for the patient.
     """
 
     patient = models.ForeignKey(Patient, models.PROTECT, related_name="reports")
@@ -55,7 +54,6 @@ class DiagnosticReport(BaseModel):
     filed_at = models.DateTimeField()
     corrected = models.BooleanField(default=False)
     visible_from = models.DateTimeField(null=True)
-    commented_at = models.DateTimeField(null=True)
 
     class Meta:
         constraints = [

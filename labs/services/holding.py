@@ -33,9 +33,9 @@ from labs.services.release import (
 )
 from labs.services.releasing import AS_RELEASE, refresh_visibility
 from labs.services.reports import seen_at
+from labs.services.result_notices import withdraw_what_is_no_news
 from labs.services.rows import withheld
 from labs.services.turns import take_turn
-from notifications.services import withdraw
 from patients.models import CareTeamMember
 from patients.viewer import Viewer
 
@@ -66,15 +66,11 @@ class HeldByRequest(DomainError):
 
 @dataclass
 class _Moved:
-    """Results whose release moved: what she saw before and does not now, and the reverse.
-
-    `told_at`: for each report, since when she may have been told of what is lost.
-    """
+    """Results whose release moved: what she saw before and does not now, and the reverse."""
 
     lost: list[Observation] = field(default_factory=list)
     shown: list[Observation] = field(default_factory=list)
     changed: list[Observation] = field(default_factory=list)
-    told_at: dict[UUID, datetime] = field(default_factory=dict)
 
 
 def hold(
@@ -354,7 +350,7 @@ def _move(
 def _set(row: Observation, release: Release, moved: _Moved, *, now: datetime) -> None:
     if release == release_columns(row):
         return
-    seen_before, told_at = not withheld(row, now=now), row.announced_at
+    seen_before = not withheld(row, now=now)
     row.visible_from, row.release_basis = release.visible_from, release.basis
     row.release_rule_version, row.released_by_id = release.rule_version, release.released_by_id
     seen = not withheld(row, now=now)
@@ -363,9 +359,6 @@ def _set(row: Observation, release: Release, moved: _Moved, *, now: datetime) ->
         moved.changed.append(row)
     if seen_before and not seen:
         moved.lost.append(row)
-        if told_at is not None and row.report_id is not None:
-            known = moved.told_at.get(row.report_id, told_at)
-            moved.told_at[row.report_id] = min(known, told_at)
     if seen and not seen_before:
         moved.shown.append(row)
 
@@ -379,31 +372,12 @@ def _tell(patient_id: UUID, moved: _Moved, *, now: datetime) -> None:
     for head in heads:
         if not any(row.report_id == head.id for row in moved.lost):
             continue
-        gone = not seen_at(head, now)
-        kind = Change.Kind.GONE if gone else Change.Kind.UPSERT
+        kind = Change.Kind.UPSERT if seen_at(head, now) else Change.Kind.GONE
         lines.append(("DiagnosticReport", head.id, kind))
-        if gone or not _still_news(head, moved.told_at.get(head.id), now=now):
-            # A notice of it would tell that it exists.
-            withdraw(subject_id=head.id, patient_id=patient_id, reason="no-longer-applies", now=now)
+        # A notice of it would tell that it exists.
+        withdraw_what_is_no_news(head, now=now)
     record_changes(patient_id=patient_id, lines=lines, now=now)
     announce_released(heads=heads, rows=moved.shown, now=now)
-
-
-def _still_news(head: DiagnosticReport, told_at: datetime | None, *, now: datetime) -> bool:
-    """Say whether something visible in the report is as new as what was lost."""
-    if told_at is None:
-        return True
-    return (
-        Observation.objects.current()
-        .filter(
-            patient_id=head.patient_id,
-            report_id=head.id,
-            withdrawn_at__isnull=True,
-            visible_from__lte=now,
-            announced_at__gte=told_at,
-        )
-        .exists()
-    )
 
 
 def _invalid(name: str, code: str, words: str) -> InvalidInput:

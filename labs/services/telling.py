@@ -4,31 +4,34 @@ The patient's wish governs every notice about her results, her caregivers' too. 
 what is visible, nor a correction of something she may have read, nor any work of staff.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
+
+from django.db.models import Q, QuerySet
 
 from accounts.models import User
 from core.areas import Area
 from core.db import identity, system
 from core.errors import NotFound
-from core.events.registry import Delivered
 from core.feed import record_change
 from core.models import Change
-from labs.models import DiagnosticReport, Observation, TellingWish
+from labs.models import Comment, DiagnosticReport, Observation, Review, TellingWish
 from labs.release_rules import ResultClass, result_class
 from labs.services.turns import take_turn
 from labs.telling_rules import When, Wish, in_hours, tell_at
 from notifications.models import Notification
 from notifications.purposes import RULES, Purpose
-from notifications.selectors import channels_for, quiet_of, user_of_patient
-from notifications.services import Draft, plan_many
+from notifications.selectors import quiet_of
+from patients.models import Patient
 from patients.viewer import Viewer
 
 NOT_WANTED: Final = "not-wanted"
 """Why the ledger did not send: she chose not to be told."""
+COMMENT: Final = "comment:"
+"""How the occurrence of a notice of a comment begins."""
 _BASE = Wish()
 # Whoever wants one of these told later wants a report with it told later.
 _STRONGEST_FIRST = (
@@ -105,89 +108,20 @@ def choose(*, viewer: Viewer, wishes: Mapping[ResultClass, Wish], now: datetime)
     replan(patient_id=viewer.patient_id, now=now)
 
 
-def on_results_filed(delivered: Delivered) -> None:
-    """Plan to tell her, discreetly, that there is something new to read, when she wants it.
-
-    One notice a report version and release, however often the event comes. Whether the report may
-    be seen is asked again just before sending.
-    """
-    if delivered.patient_id is None:
-        return
-    purpose = Purpose.RESULT_CORRECTED if delivered.payload["corrected"] else Purpose.RESULT
-    with identity(system("notifications")):
-        user = user_of_patient(delivered.patient_id)
-        if user is None:
-            return
-        report = DiagnosticReport.objects.filter(
-            id=delivered.subject_id, patient_id=delivered.patient_id
-        ).first()
-        # From the event, not from now: one delivered too late is settled as expired.
-        plan = _plan_of(
-            report, user, purpose=purpose, released_at=delivered.occurred_at, now=delivered.now
-        )
-        channels = channels_for(user, purpose)
-    occurrence = f"result:{delivered.subject_id}:{delivered.payload['report_version']}"
-    release = delivered.payload.get("release", "")
-    plan_many(
-        [
-            Draft(
-                recipient=user,
-                patient_id=delivered.patient_id,
-                purpose=purpose,
-                occurrence=f"{occurrence}:{release}" if release else occurrence,
-                channel=channel,
-                subject_id=delivered.subject_id,
-                send_after=plan.at,
-                expires_at=plan.at + RULES[purpose].kept_for,
-                bypasses_quiet_hours=plan.at_once,
-                skip_reason="" if plan.wanted else NOT_WANTED,
-            )
-            for channel in channels
-        ],
-        now=delivered.now,
-    )
-
-
 @dataclass(frozen=True, slots=True)
-class _Plan:
+class Plan:
+    """When she is told; `latest`: when at the latest, whatever is waited for."""
+
     at: datetime
+    latest: datetime
     wanted: bool = True
     at_once: bool = False
+    wish: Wish = _BASE
 
 
-def _plan_of(
-    report: DiagnosticReport | None,
-    user: User,
-    *,
-    purpose: str,
-    released_at: datetime,
-    now: datetime,
-) -> _Plan:
-    if purpose != Purpose.RESULT or report is None:
-        return _Plan(released_at)
-    chosen = wish_for(report, now=now)
-    at = tell_at(
-        chosen.wish,
-        released_at=released_at,
-        commented_at=_commented_at(report),
-        zone=user.zone,
-    )
-    if at is None:
-        return _Plan(released_at, wanted=False)
-    # The night is disturbed only where she herself chose "now" (DECISIONS 23).
-    return _Plan(at, at_once=chosen.wish.when is When.NOW and chosen.chosen_at is not None)
-
-
-def _commented_at(report: DiagnosticReport) -> datetime | None:
-    """Return when this state of the report was commented on; an earlier word does not count."""
-    if report.commented_at is None or report.commented_at < report.filed_at:
-        return None
-    return report.commented_at
-
-
-def wish_for(report: DiagnosticReport, *, now: datetime) -> Chosen:
-    """Return the wish that a report falls under, by the results of it that she can see."""
-    keys = (
+def shown_results(report: DiagnosticReport, *, now: datetime) -> list[Observation]:
+    """Return the current results of a report that she may read now."""
+    return list(
         Observation.objects.current()
         .filter(
             patient_id=report.patient_id,
@@ -195,43 +129,128 @@ def wish_for(report: DiagnosticReport, *, now: datetime) -> Chosen:
             withdrawn_at__isnull=True,
             visible_from__lte=now,
         )
-        .values_list("analyte_key", flat=True)
+        .only("analyte_key", "identity_key", "filed_at", "announced_at")
     )
+
+
+def plan_results(
+    report: DiagnosticReport, *, released_at: datetime, zone: str, now: datetime
+) -> Plan:
+    """Return when she wants to be told of results released at `released_at`. `zone`: hers."""
+    shown = shown_results(report, now=now)
+    return _plan(
+        wish_for(report, shown),
+        released_at=released_at,
+        commented_at=_commented_at(report, shown, now=now),
+        zone=zone,
+    )
+
+
+def plan_comment(
+    report: DiagnosticReport, *, published_at: datetime, zone: str, now: datetime
+) -> Plan:
+    """Return when she wants to be told of a comment: not before she is told of the results."""
+    chosen = wish_for(report, shown_results(report, now=now))
+    released_at = min(report.visible_from or published_at, published_at)
+    plan = _plan(chosen, released_at=released_at, commented_at=published_at, zone=zone)
+    at = max(plan.at, published_at)
+    if chosen.wish.when is When.IN_MY_HOURS:
+        at = in_hours(chosen.wish, at, zone)
+    return replace(plan, at=at, latest=max(plan.latest, at))
+
+
+def _plan(
+    chosen: Chosen, *, released_at: datetime, commented_at: datetime | None, zone: str
+) -> Plan:
+    wish = chosen.wish
+    at = tell_at(wish, released_at=released_at, commented_at=commented_at, zone=zone)
+    if at is None:
+        return Plan(released_at, released_at, wanted=False, wish=wish)
+    latest = at
+    if wish.when is When.AFTER_COMMENT and wish.backstop_days is not None:
+        latest = max(at, released_at + timedelta(days=wish.backstop_days))
+    # The night is disturbed only where she herself chose "now" (DECISIONS 23).
+    at_once = wish.when is When.NOW and chosen.chosen_at is not None
+    return Plan(at, latest, at_once=at_once, wish=wish)
+
+
+def _commented_at(
+    report: DiagnosticReport, shown: Sequence[Observation], *, now: datetime
+) -> datetime | None:
+    """Return when this state of what she sees was first reviewed or commented on.
+
+    An earlier word does not count, nor one that she cannot read or that was taken back. What she
+    does not see moves nothing.
+    """
+    since = max((row.filed_at for row in shown), default=report.filed_at)
+    about = Q(patient_id=report.patient_id, report_id=report.id)
+    reviewed = Review.objects.filter(about, reviewed_at__gte=since, reviewed_at__lte=now)
+    comments = readable(Comment.objects.filter(about, published_at__gte=since), shown, now=now)
+    said = [
+        *reviewed.values_list("reviewed_at", flat=True),
+        *(one.published_at for one in comments),
+    ]
+    return min(said, default=None)
+
+
+def readable(
+    comments: QuerySet[Comment], shown: Sequence[Observation], *, now: datetime
+) -> list[Comment]:
+    """Return those of `comments` on a report that she may read: all that they speak of is shown."""
+    keys = {row.identity_key for row in shown}
+    counting = comments.filter(
+        superseded_at__isnull=True, withdrawn_at__isnull=True, published_at__lte=now
+    )
+    return [comment for comment in counting if set(comment.seen) <= keys]
+
+
+def wish_for(report: DiagnosticReport, shown: Sequence[Observation]) -> Chosen:
+    """Return the wish that a report falls under, by the results of it that she can see."""
     classes = {
         result_class(category=report.category, report_loinc=report.loinc, analyte_key=key)
-        for key in ("", *keys)
+        for key in ("", *(row.analyte_key for row in shown))
     }
     strongest = next(each for each in _STRONGEST_FIRST if each in classes)
     return wishes_of(report.patient_id)[strongest]
 
 
-def on_report_reviewed(delivered: Delivered) -> None:
-    """A clinician reviewed a report: who waits for that is told now."""
-    told_after(report_id=delivered.subject_id, now=delivered.occurred_at)
+def row_plan(row: Notification, report: DiagnosticReport, *, zone: str, now: datetime) -> Plan:
+    """Return when a planned row of the ledger is wanted, by her wishes and what is said now."""
+    if row.occurrence.startswith(COMMENT):
+        return plan_comment(report, published_at=row.planned_at, zone=zone, now=now)
+    return plan_results(report, released_at=row.planned_at, zone=zone, now=now)
 
 
-def on_comment_published(delivered: Delivered) -> None:
-    """A clinician commented on a report: who waits for that is told now."""
-    told_after(report_id=UUID(delivered.payload["report_id"]), now=delivered.occurred_at)
+@dataclass(frozen=True, slots=True)
+class Times:
+    """When one recipient is told by a plan; in UTC."""
+
+    send_after: datetime
+    expires_at: datetime
+    bypasses_quiet_hours: bool
 
 
-def told_after(*, report_id: UUID, now: datetime) -> None:
-    """Note that a clinician reviewed or commented on a report; move the notices that waited.
+def times_of(plan: Plan, *, recipient: User, patient: Patient) -> Times:
+    """Return the times of one recipient: her caregivers' never before her own.
 
-    Runs as any identity. Raises: NotFound.
+    Only she herself may choose to be disturbed at night.
     """
-    with identity(system("release")):
-        report = DiagnosticReport.objects.filter(id=report_id).first()
-        if report is None:
-            raise NotFound()
-        report.commented_at = max(report.commented_at or now, now)
-        report.save(update_fields=["commented_at"])
-    replan(patient_id=report.patient_id, report_id=report_id, now=now)
+    hers = recipient.pk == patient.user_id
+    at = plan.at
+    if not hers and not plan.at_once and patient.user is not None:
+        at = quiet_of(patient.user).first_allowed(at)
+    return Times(at, max(at, plan.latest) + RULES[Purpose.RESULT].kept_for, hers and plan.at_once)
+
+
+def zone_of(patient: Patient) -> str:
+    """Return the zone in which her hours are counted."""
+    return patient.user.zone if patient.user is not None else patient.zone
 
 
 def replan(*, patient_id: UUID, now: datetime, report_id: UUID | None = None) -> int:
     """Move the waiting notices of new results to where her wishes want them; count the moved."""
     with identity(system("notifications")):
+        patient = record_to_tell(patient_id)
         waiting = Notification.objects.filter(
             patient_id=patient_id, purpose=Purpose.RESULT, state=Notification.State.PLANNED
         )
@@ -240,14 +259,11 @@ def replan(*, patient_id: UUID, now: datetime, report_id: UUID | None = None) ->
         rows = list(
             waiting.select_for_update(of=("self",)).select_related("recipient__quiet_hours")
         )
-        reports = {
-            report.id: report
-            for report in DiagnosticReport.objects.filter(
-                patient_id=patient_id, id__in={row.subject_id for row in rows}
-            )
-        }
+        reports = DiagnosticReport.objects.in_bulk({row.subject_id for row in rows})
         for row in rows:
-            _replan(row, reports.get(row.subject_id), now=now)
+            report = reports.get(row.subject_id)
+            if report is not None and report.patient_id == patient_id:
+                _replan(row, report, patient, now=now)
         Notification.objects.bulk_update(
             rows,
             ["send_after", "expires_at", "bypasses_quiet_hours", "state", "reason", "settled_at"],
@@ -255,15 +271,25 @@ def replan(*, patient_id: UUID, now: datetime, report_id: UUID | None = None) ->
     return len(rows)
 
 
-def _replan(row: Notification, report: DiagnosticReport | None, *, now: datetime) -> None:
-    plan = _plan_of(report, row.recipient, purpose=row.purpose, released_at=row.planned_at, now=now)
+def _replan(
+    row: Notification, report: DiagnosticReport, patient: Patient, *, now: datetime
+) -> None:
+    plan = row_plan(row, report, zone=zone_of(patient), now=now)
     if not plan.wanted:
         row.state, row.reason, row.settled_at = Notification.State.SKIPPED, NOT_WANTED, now
         return
-    at = max(plan.at, now)
-    row.bypasses_quiet_hours = plan.at_once
-    row.send_after = at if plan.at_once else quiet_of(row.recipient).first_allowed(at)
-    row.expires_at = row.send_after + RULES[Purpose.RESULT].kept_for
+    moved = replace(plan, at=max(plan.at, now))
+    times = times_of(moved, recipient=row.recipient, patient=patient)
+    row.bypasses_quiet_hours = times.bypasses_quiet_hours
+    row.send_after = times.send_after
+    if not times.bypasses_quiet_hours:
+        row.send_after = quiet_of(row.recipient).first_allowed(times.send_after)
+    row.expires_at = max(row.send_after + RULES[Purpose.RESULT].kept_for, times.expires_at)
+
+
+def record_to_tell(patient_id: UUID) -> Patient:
+    """Return the record with her own sign-in and its quiet hours."""
+    return Patient.objects.select_related("user__quiet_hours").get(id=patient_id)
 
 
 def not_yet(row: Notification, report: DiagnosticReport, *, now: datetime) -> datetime | None:
@@ -273,13 +299,14 @@ def not_yet(row: Notification, report: DiagnosticReport, *, now: datetime) -> da
     """
     if row.purpose != Purpose.RESULT:
         return None
-    wish = wish_for(report, now=now).wish
-    if wish.when is When.NEVER:
+    zone = zone_of(record_to_tell(row.patient_id))
+    plan = row_plan(row, report, zone=zone, now=now)
+    if not plan.wanted:
         raise NotWanted()
-    if wish.when is not When.IN_MY_HOURS:
-        return None
-    allowed = in_hours(wish, now, row.recipient.zone)
-    return allowed if allowed > now else None
+    at = max(plan.at, now)
+    if plan.wish.when is When.IN_MY_HOURS:
+        at = in_hours(plan.wish, at, zone)
+    return at if at > now else None
 
 
 class NotWanted(Exception):

@@ -39,7 +39,7 @@ def _row(row: Notification, viewer: Viewer) -> dict[str, Any]:
 
 def _why_not(row: Notification) -> str | None:
     if row.state == Notification.State.SKIPPED:
-        return WHY_NOT.get(row.reason, "It no longer applied.")
+        return WHY_NOT.get(row.reason.partition(":")[0], "It no longer applied.")
     if row.state == Notification.State.FAILED:
         return "It could not be delivered."
     if row.state == Notification.State.UNKNOWN:

@@ -13,11 +13,9 @@ from core.errors import InvalidInput, NotFound
 from core.events.registry import Delivered
 from core.models import AuditEvent, Change, Event
 from labs.models import Comment, DiagnosticReport, Review, SendingLaboratory
-from labs.services.reviewing import (
-    CommentSettled,
-)
+from labs.services.result_notices import on_comment_published
+from labs.services.reviewing import CommentSettled
 from notifications.models import Notification
-from notifications.services import on_comment_published
 from patients.models import CaregiverGrant
 from tests.cast import Cast
 from tests.labs.conftest import LABS
@@ -314,7 +312,7 @@ def test_the_notice_says_that_there_is_something_new_and_no_more(
     assert {(r.purpose, r.template, r.subject_id) for r in rows} == {
         ("result", "something_new", report.id)
     }
-    assert len({r.channel for r in rows}) == len(rows)
+    assert len({(r.recipient_id, r.channel) for r in rows}) == len(rows)
     assert all(r.context == {} for r in rows)
 
 

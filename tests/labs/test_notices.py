@@ -1,6 +1,6 @@
 """A result notice leaves only while there is something she may read."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -9,45 +9,59 @@ from core.ids import new_id
 from labs.models import DiagnosticReport
 from labs.notices import recheck_result_notice
 from notifications.models import Notification
-from notifications.rechecks import Skip, Wait
+from notifications.rechecks import Skip
+from patients.models import Patient
 from tests.cast import Cast
-from tests.labs.results import Line, file_report, make_laboratory
+from tests.labs.messages import Obx, laboratory
+from tests.labs.releasing import deliver, the_report
 
 pytestmark = pytest.mark.django_db
 
+SECOND = timedelta(seconds=1)
+MORNING = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
 
-def recheck(cast: Cast, report: DiagnosticReport, now: datetime) -> object:
-    row = Notification(
-        recipient=cast.anna_user, patient_id=cast.anna.pk, subject_id=report.pk, purpose="result"
+
+def notice_of(report: DiagnosticReport, patient: Patient) -> Notification:
+    return Notification(
+        patient_id=patient.pk,
+        subject_id=report.pk,
+        purpose="result",
+        occurrence=f"result:{report.pk}:1",
+        planned_at=MORNING,
     )
+
+
+def recheck(cast: Cast, row: Notification, now: datetime) -> object:
     with identity(system("notifications")):
         return recheck_result_notice(row, now)
 
 
-def filed(cast: Cast, visible_from: datetime | None) -> DiagnosticReport:
-    report = file_report(cast.anna, make_laboratory(cast.clinic), [Line("alt", "30")])
+@pytest.fixture
+def report(cast: Cast) -> DiagnosticReport:
+    laboratory(cast.clinic)
+    deliver(MORNING, Obx("31"))
+    return the_report()
+
+
+def test_a_released_report_is_announced(cast: Cast, report: DiagnosticReport) -> None:
+    assert recheck(cast, notice_of(report, cast.anna), MORNING) is None
+
+
+@pytest.mark.parametrize("visible", [None, SECOND, timedelta(days=3)], ids=str)
+def test_a_report_withheld_meanwhile_is_not_announced(
+    cast: Cast, report: DiagnosticReport, visible: timedelta | None
+) -> None:
+    """Its release brings a notice of its own: this one must not wait for it."""
     with identity(system("lab-intake")):
-        DiagnosticReport.objects.filter(pk=report.pk).update(visible_from=visible_from)
-    return report
+        DiagnosticReport.objects.filter(pk=report.pk).update(
+            visible_from=None if visible is None else MORNING + visible
+        )
+    assert recheck(cast, notice_of(report, cast.anna), MORNING) == Skip("no-longer-applies")
 
 
-def test_a_released_report_is_announced(cast: Cast, now: datetime) -> None:
-    assert recheck(cast, filed(cast, now), now) is None
-
-
-def test_a_report_released_later_waits_for_its_release(cast: Cast, now: datetime) -> None:
-    release = now + timedelta(seconds=1)
-    assert recheck(cast, filed(cast, release), now) == Wait(release)
-
-
-def test_a_report_withheld_meanwhile_is_not_announced(cast: Cast, now: datetime) -> None:
-    assert recheck(cast, filed(cast, None), now) == Skip("not-released")
-
-
-def test_a_report_of_somebody_else_is_not_announced(cast: Cast, now: datetime) -> None:
-    report = filed(cast, now)
-    row = Notification(patient_id=cast.brigid.pk, subject_id=report.pk, purpose="result")
-    with identity(system("notifications")):
-        assert recheck_result_notice(row, now) == Skip("not-released")
-        missing = Notification(patient_id=cast.anna.pk, subject_id=new_id(), purpose="result")
-        assert recheck_result_notice(missing, now) == Skip("not-released")
+def test_a_report_of_somebody_else_is_not_announced(cast: Cast, report: DiagnosticReport) -> None:
+    gone = Skip("no-longer-applies")
+    assert recheck(cast, notice_of(report, cast.brigid), MORNING) == gone
+    missing = notice_of(report, cast.anna)
+    missing.subject_id = new_id()
+    assert recheck(cast, missing, MORNING) == gone

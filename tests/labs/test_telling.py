@@ -1,5 +1,6 @@
 """When she is told: her wish moves the notice, never what is visible, never staff work."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -11,10 +12,11 @@ from core.events.registry import Delivered
 from labs.models import TellingWish
 from labs.notices import recheck_result_notice
 from labs.release_rules import ResultClass
-from labs.services import telling
+from labs.services import result_notices, telling
 from labs.telling_rules import When, Wish
 from notifications.models import ChannelPreference, Notification
 from notifications.rechecks import Skip, Wait
+from patients.models import CaregiverGrant
 from tests.cast import Cast
 from tests.labs.conftest import LABS
 from tests.labs.messages import CALCIUM, Obx, laboratory
@@ -27,6 +29,7 @@ from tests.labs.releasing import (
     the_report,
     the_result,
 )
+from tests.labs.reviewing import review
 from tests.notifications.conftest import count, row_of
 from tests.tokens import api_of, viewer_of
 from worklist.models import WorkItem
@@ -42,17 +45,17 @@ NIGHT = datetime(2026, 11, 20, 23, 30, tzinfo=UTC)
 @pytest.fixture(autouse=True)
 def lab(cast: Cast) -> None:
     laboratory(cast.clinic)
+    with identity(system("registration")):
+        CaregiverGrant.objects.update(valid_from=MORNING - WEEK)
 
 
 def filed(cast: Cast, at: datetime, *, version: int = 1, corrected: bool = False) -> Delivered:
-    """The event of Anna's one report, or of none when there is none."""
-    with identity(system("lab-intake")):
-        report = cast.anna.reports.first()
+    """The event of Anna's one report."""
     return Delivered(
         event_id=uuid4(),
         type="labs.result.filed",
         version=1,
-        subject_id=report.id if report else cast.clinic.id,
+        subject_id=the_report().id,
         patient_id=cast.anna.id,
         payload={"report_version": version, "loincs": [], "states": [], "corrected": corrected},
         occurred_at=at,
@@ -66,8 +69,8 @@ def wishes(cast: Cast, wish: Wish, at: datetime, *classes: ResultClass) -> None:
         telling.choose(viewer=viewer, wishes=dict.fromkeys(classes or ResultClass, wish), now=at)
 
 
-def mail() -> Notification:
-    return row_of(purpose="result", channel="email")
+def mail(who: str = "anna@example.org", **terms: Any) -> Notification:
+    return row_of(**{"purpose": "result", "channel": "email", "recipient__email": who} | terms)
 
 
 def recheck(row: Notification, at: datetime) -> Any:
@@ -75,24 +78,32 @@ def recheck(row: Notification, at: datetime) -> Any:
         return recheck_result_notice(row, at)
 
 
+def reviewed(cast: Cast, at: datetime) -> None:
+    """Let her clinician review the one report, and whoever waits for that be told."""
+    review(the_report(), cast.clinician, at)
+    result_notices.on_report_reviewed(replace(filed(cast, at), type="labs.report.reviewed"))
+
+
 AFTER = Wish(When.AFTER_COMMENT)
 NEVER = Wish(When.NEVER, backstop_days=None)
 
 
 def test_results_are_told_once_a_version_in_the_inbox_and_by_mail(cast: Cast) -> None:
+    deliver(MORNING, Obx("31"))
     for _ in range(2):
-        telling.on_results_filed(filed(cast, MORNING))
-    occurrence = f"result:{cast.clinic.id}:1"
-    assert count(occurrence=occurrence, purpose="result") == 2
-    row = row_of(occurrence=occurrence, channel="email")
+        result_notices.on_results_filed(filed(cast, MORNING))
+    occurrence = f"result:{the_report().id}:1"
+    assert count(occurrence=occurrence, purpose="result", recipient=cast.anna_user) == 2
+    row = mail(occurrence=occurrence)
     assert (row.recipient_id, row.expires_at) == (cast.anna_user.pk, MORNING + WEEK)
-    telling.on_results_filed(filed(cast, MORNING, version=2, corrected=True))
-    assert row_of(purpose="result-corrected", channel="email").must_reach
+    result_notices.on_results_filed(filed(cast, MORNING, version=2, corrected=True))
+    assert mail(purpose="result-corrected").must_reach
+    assert not mail("dora@example.org", purpose="result-corrected").must_reach
 
 
 def test_who_chose_nothing_is_told_in_the_morning_of_what_came_at_night(cast: Cast) -> None:
     deliver(NIGHT, Obx("31"))
-    telling.on_results_filed(filed(cast, NIGHT))
+    result_notices.on_results_filed(filed(cast, NIGHT))
     assert mail().send_after == datetime(2026, 11, 21, 7, 0, tzinfo=UTC)
     assert not mail().bypasses_quiet_hours
 
@@ -101,22 +112,26 @@ def test_who_turned_mail_off_gets_the_inbox_only(cast: Cast) -> None:
     ChannelPreference.objects.create(
         user=cast.anna_user, purpose="result", channel="email", enabled=False
     )
-    telling.on_results_filed(filed(cast, MORNING))
-    assert row_of(purpose="result").channel == "inbox"
+    deliver(MORNING, Obx("31"))
+    result_notices.on_results_filed(filed(cast, MORNING))
+    assert row_of(purpose="result", recipient=cast.anna_user).channel == "inbox"
 
 
 def test_a_patient_without_a_sign_in_is_told_nothing(cast: Cast) -> None:
+    her_own = cast.anna_user
     with identity(system("registration")):
         cast.anna.user = None
         cast.anna.save()
-    telling.on_results_filed(filed(cast, MORNING))
-    assert count() == 0
+    deliver(MORNING, Obx("31"))
+    result_notices.on_results_filed(filed(cast, MORNING))
+    assert count(recipient=her_own) == 0
+    assert count(recipient=cast.dora) > 0
 
 
 def test_her_own_now_is_now_even_at_night(cast: Cast) -> None:
     wishes(cast, Wish(When.NOW), NIGHT)
     deliver(NIGHT, Obx("31"))
-    telling.on_results_filed(filed(cast, NIGHT))
+    result_notices.on_results_filed(filed(cast, NIGHT))
     assert (mail().send_after, mail().bypasses_quiet_hours) == (NIGHT, True)
     assert recheck(mail(), NIGHT) is None
 
@@ -133,10 +148,10 @@ def test_a_wish_never_moves_what_is_visible(cast: Cast, wish: Wish) -> None:
 def test_after_a_comment_she_is_told_then(cast: Cast) -> None:
     wishes(cast, AFTER, MORNING)
     deliver(MORNING, Obx("31"))
-    telling.on_results_filed(filed(cast, MORNING))
+    result_notices.on_results_filed(filed(cast, MORNING))
     assert (mail().send_after, mail().expires_at) == (MORNING + WEEK, MORNING + 2 * WEEK)
     commented = MORNING + timedelta(hours=3)
-    telling.told_after(report_id=the_report().id, now=commented)
+    reviewed(cast, commented)
     assert mail().send_after == commented
     assert recheck(mail(), commented) is None
 
@@ -144,7 +159,7 @@ def test_after_a_comment_she_is_told_then(cast: Cast) -> None:
 def test_without_a_comment_she_is_told_at_the_backstop(cast: Cast) -> None:
     wishes(cast, Wish(When.AFTER_COMMENT, backstop_days=30), MORNING)
     deliver(MORNING, Obx("31"))
-    telling.on_results_filed(filed(cast, MORNING))
+    result_notices.on_results_filed(filed(cast, MORNING))
     assert mail().send_after == MORNING + timedelta(days=30)
     assert recheck(mail(), mail().send_after) is None
 
@@ -152,28 +167,28 @@ def test_without_a_comment_she_is_told_at_the_backstop(cast: Cast) -> None:
 def test_a_comment_on_an_earlier_version_does_not_count(cast: Cast) -> None:
     wishes(cast, AFTER, MORNING)
     deliver(MORNING, Obx("31"))
-    telling.told_after(report_id=the_report().id, now=MORNING)
-    telling.on_results_filed(filed(cast, MORNING))
+    reviewed(cast, MORNING)
+    result_notices.on_results_filed(filed(cast, MORNING))
     assert mail().send_after == MORNING
     later = MORNING + timedelta(days=1)
     deliver(later, Obx("44", code="1920-8", name="AST"))
-    telling.on_results_filed(filed(cast, later, version=2))
-    waiting = row_of(purpose="result", channel="email", occurrence__endswith=":2")
+    result_notices.on_results_filed(filed(cast, later, version=2))
+    waiting = mail(occurrence__endswith=":2")
     assert waiting.send_after == later + WEEK
 
 
 def test_never_is_kept_as_not_sent_and_says_why(cast: Cast) -> None:
     wishes(cast, NEVER, MORNING)
     deliver(MORNING, Obx("31"))
-    telling.on_results_filed(filed(cast, MORNING))
+    result_notices.on_results_filed(filed(cast, MORNING))
     assert (mail().state, mail().reason) == ("skipped", "not-wanted")
 
 
 def test_a_correction_of_what_she_saw_is_told_whatever_she_wished(cast: Cast) -> None:
     wishes(cast, NEVER, MORNING)
     deliver(MORNING, Obx("31"))
-    telling.on_results_filed(filed(cast, MORNING, corrected=True))
-    row = row_of(purpose="result-corrected", channel="email")
+    result_notices.on_results_filed(filed(cast, MORNING, corrected=True))
+    row = mail(purpose="result-corrected")
     assert (row.state, row.send_after) == ("planned", MORNING)
     assert recheck(row, MORNING) is None
 
@@ -191,7 +206,7 @@ def test_a_report_falls_under_its_strongest_class(
 ) -> None:
     wishes(cast, AFTER, MORNING, each)
     deliver(MORNING, Obx("31"), Obx("28", **MARKER))
-    telling.on_results_filed(filed(cast, MORNING))
+    result_notices.on_results_filed(filed(cast, MORNING))
     assert mail().send_after == (MORNING + WEEK if waits else MORNING)
 
 
@@ -200,7 +215,7 @@ def test_a_held_marker_does_not_move_the_notice_of_what_she_sees(cast: Cast) -> 
     rule_for_markers(cast)
     wishes(cast, AFTER, MORNING, ResultClass.TUMOUR_MARKERS)
     deliver(MORNING, Obx("31"), Obx("28", **MARKER))
-    telling.on_results_filed(filed(cast, MORNING))
+    result_notices.on_results_filed(filed(cast, MORNING))
     assert the_result("6875-9").visible_from > MORNING
     assert mail().send_after == MORNING
 
@@ -208,7 +223,7 @@ def test_a_held_marker_does_not_move_the_notice_of_what_she_sees(cast: Cast) -> 
 def test_a_changed_wish_moves_what_waits_and_keeps_its_history(cast: Cast) -> None:
     wishes(cast, AFTER, MORNING)
     deliver(MORNING, Obx("31"))
-    telling.on_results_filed(filed(cast, MORNING))
+    result_notices.on_results_filed(filed(cast, MORNING))
     soon = MORNING + timedelta(hours=1)
     wishes(cast, Wish(When.NOW), soon)
     assert (mail().send_after, mail().bypasses_quiet_hours) == (soon, True)
@@ -226,7 +241,7 @@ def test_a_changed_wish_moves_what_waits_and_keeps_its_history(cast: Cast) -> No
 
 def test_the_last_look_keeps_to_her_hours_and_to_never(cast: Cast) -> None:
     deliver(MORNING, Obx("31"))
-    telling.on_results_filed(filed(cast, MORNING))
+    result_notices.on_results_filed(filed(cast, MORNING))
     row = mail()
     assert recheck(row, NIGHT) == Wait(datetime(2026, 11, 21, 7, tzinfo=UTC))
     with identity(system("notifications")):
@@ -258,16 +273,16 @@ def test_a_caregiver_is_not_told_before_the_patient_wants_to_be(cast: Cast) -> N
 def test_a_later_release_of_the_same_version_is_a_notice_of_its_own(cast: Cast) -> None:
     deliver(MORNING, Obx("31"))
     first = filed(cast, MORNING)
-    telling.on_results_filed(first)
-    first.payload["release"] = "1763629200"
+    result_notices.on_results_filed(first)
+    first.payload["release"] = f"{MORNING.timestamp():.0f}"
     for _ in range(2):
-        telling.on_results_filed(first)
-    assert count(purpose="result", channel="email") == 2
+        result_notices.on_results_filed(first)
+    assert count(purpose="result", channel="email", recipient=cast.anna_user) == 2
 
 
 def test_a_hold_and_a_wish_are_two_things(cast: Cast) -> None:
     deliver(MORNING, Obx("31"))
-    telling.on_results_filed(filed(cast, MORNING))
+    result_notices.on_results_filed(filed(cast, MORNING))
     place(cast, the_report(), MORNING)
     wishes(cast, Wish(When.NOW), MORNING + SECOND)
     assert (mail().state, mail().reason) == ("skipped", "no-longer-applies")

@@ -1,0 +1,495 @@
+"""Who is told of results and comments: once, only of what may be read, caregivers never earlier."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from core.clock import utc_now
+from core.db import identity, system
+from core.events.outbox import deliver_due
+from labs.models import DiagnosticReport
+from labs.services import telling
+from labs.telling_rules import When, Wish
+from notifications import delivery
+from notifications.models import ChannelPreference, Notification
+from notifications.services import drain
+from patients.models import CaregiverGrant, ContactPause, Patient
+from tests.cast import Cast
+from tests.labs.conftest import LABS
+from tests.labs.messages import Obx, laboratory
+from tests.labs.releasing import MARKER, deliver, lift, place, the_report, the_result
+from tests.labs.reviewing import comment, review
+from tests.labs.reviewing import replace as replace_comment
+from tests.labs.reviewing import withdraw as withdraw_comment
+from tests.notifications.conftest import row_of
+from tests.together import together
+from tests.tokens import api_of, viewer_of
+
+# Events and notices are handed over in transactions of their own.
+pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "owner"])
+
+SECOND = timedelta(seconds=1)
+HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
+ANNA, DORA = "anna@example.org", "dora@example.org"
+AFTER = Wish(When.AFTER_COMMENT)
+NOW = Wish(When.NOW)
+
+
+START = datetime(2026, 11, 20, 11, 0, tzinfo=UTC)
+"""Noon in Berlin."""
+
+
+@pytest.fixture(autouse=True)
+def lab(cast: Cast) -> None:
+    laboratory(cast.clinic)
+    grant(cast, valid_from=START - DAY)
+    for user in (cast.anna_user, cast.dora):
+        # The inbox is sent when it is marked: no mail server is asked here.
+        ChannelPreference.objects.create(
+            user=user, purpose="result", channel="email", enabled=False
+        )
+
+
+@pytest.fixture
+def start() -> datetime:
+    return START
+
+
+def wish(cast: Cast, wanted: Wish, at: datetime) -> None:
+    viewer = viewer_of(cast.anna_user)
+    with identity(viewer.identity):
+        telling.choose(
+            viewer=viewer, wishes=dict.fromkeys(telling.wishes_of(cast.anna.id), wanted), now=at
+        )
+
+
+def work_off(at: datetime) -> None:
+    while deliver_due(now=at):
+        pass
+    drain(now=at)
+
+
+def rows(**terms: Any) -> list[Notification]:
+    with identity(system("notifications")):
+        return list(Notification.objects.filter(**terms).order_by("planned_at", "id"))
+
+
+def sent_to(address: str) -> int:
+    """Return how many result notices one person got."""
+    return len(rows(recipient__email=address, channel="inbox", state="sent"))
+
+
+# --- one notice for one report ------------------------------------------------------------------
+
+
+def test_who_waits_for_a_comment_gets_one_notice_with_it(cast: Cast, start: datetime) -> None:
+    wish(cast, AFTER, start)
+    deliver(start, Obx("31"))
+    work_off(start + SECOND)
+    assert sent_to(ANNA) == 0
+    comment(the_report(), cast.clinician, start + HOUR)
+    work_off(start + HOUR + SECOND)
+    work_off(start + 8 * DAY)
+    assert sent_to(ANNA) == 1
+    assert sent_to(DORA) == 1
+    (other,) = rows(recipient=cast.anna_user, channel="inbox", occurrence__startswith="comment:")
+    told = row_of(recipient=cast.anna_user, channel="inbox", state="sent")
+    assert (other.state, other.reason) == ("skipped", f"merged:{told.id}")
+
+
+def test_a_review_and_a_comment_together_are_one_notice(cast: Cast, start: datetime) -> None:
+    wish(cast, AFTER, start)
+    deliver(start, Obx("31"))
+    work_off(start)
+    review(the_report(), cast.clinician, start + HOUR)
+    comment(the_report(), cast.clinician, start + HOUR)
+    work_off(start + HOUR)
+    work_off(start + 9 * DAY)
+    assert sent_to(ANNA) == 1
+
+
+def test_a_comment_is_delivered_before_the_result_and_is_still_one_notice(
+    cast: Cast, start: datetime
+) -> None:
+    """Events come in no promised order; whichever waits, one notice leaves."""
+    night = start + 12 * HOUR
+    deliver(night, Obx("31"))
+    first = _take_events()
+    comment(the_report(), cast.clinician, night + SECOND)
+    deliver_due(now=night + SECOND)
+    _give_back(first)
+    deliver_due(now=night + 2 * SECOND)
+    work_off(night + 10 * HOUR)
+    assert sent_to(ANNA) == 1
+
+
+def test_a_result_told_of_by_a_comment_that_left_is_not_told_again(
+    cast: Cast, start: datetime
+) -> None:
+    deliver(start, Obx("31"))
+    first = _take_events()
+    comment(the_report(), cast.clinician, start + SECOND)
+    work_off(start + SECOND)
+    _give_back(first)
+    work_off(start + 2 * SECOND)
+    assert sent_to(ANNA) == 1
+
+
+def _take_events() -> list[Any]:
+    from core.models import Delivery
+
+    with identity(system("events")):
+        taken = list(Delivery.objects.filter(state="pending"))
+        Delivery.objects.filter(id__in=[one.id for one in taken]).update(
+            due_at=datetime(2099, 1, 1, tzinfo=UTC)
+        )
+    return taken
+
+
+def _give_back(taken: list[Any]) -> None:
+    from core.models import Delivery
+
+    with identity(system("events")):
+        for one in taken:
+            Delivery.objects.filter(id=one.id).update(due_at=one.due_at)
+
+
+def test_a_comment_on_what_she_was_told_of_is_a_notice_of_its_own(
+    cast: Cast, start: datetime
+) -> None:
+    deliver(start, Obx("31"))
+    work_off(start)
+    assert sent_to(ANNA) == 1
+    comment(the_report(), cast.clinician, start + HOUR)
+    work_off(start + HOUR)
+    assert sent_to(ANNA) == 2
+
+
+def test_a_comment_waits_for_the_day_she_chose(cast: Cast, start: datetime) -> None:
+    wish(cast, Wish(When.ON_DATE, days_after=5), start)
+    deliver(start, Obx("31"))
+    work_off(start)
+    comment(the_report(), cast.clinician, start + HOUR)
+    work_off(start + HOUR)
+    assert sent_to(ANNA) == 0
+    work_off(start + 5 * DAY)
+    assert sent_to(ANNA) == 1
+    comment(the_report(), cast.clinician, start + 6 * DAY)
+    work_off(start + 6 * DAY)
+    assert sent_to(ANNA) == 2
+
+
+# --- what is not there any more is not announced ------------------------------------------------
+
+
+def hold_it(cast: Cast, at: datetime) -> None:
+    place(cast, the_report(), at)
+
+
+def entered_in_error(cast: Cast, at: datetime) -> None:
+    deliver(at, Obx("", status="D"))
+
+
+def wrong_patient(cast: Cast, at: datetime) -> None:
+    deliver(at, Obx("", status="W"))
+
+
+@pytest.mark.parametrize("goes", [hold_it, entered_in_error, wrong_patient])
+def test_a_waiting_notice_dies_with_its_result(cast: Cast, start: datetime, goes: Any) -> None:
+    wish(cast, Wish(When.ON_DATE, days_after=3), start)
+    deliver(start, Obx("31"))
+    work_off(start)
+    goes(cast, start + HOUR)
+    work_off(start + HOUR)
+    for days in range(1, 7):
+        work_off(start + days * DAY)
+    assert not rows(purpose="result", state="sent")
+    waiting = rows(purpose="result", occurrence__endswith=":1")
+    assert {(row.state, row.reason) for row in waiting} <= {
+        ("skipped", "no-longer-applies"),
+        ("planned", ""),
+    }
+
+
+@pytest.mark.parametrize("goes", [hold_it, entered_in_error])
+def test_an_event_that_comes_after_the_hold_plans_nothing(
+    cast: Cast, start: datetime, goes: Any
+) -> None:
+    """A planned row in her list of notices would tell of it."""
+    deliver(start, Obx("31"))
+    taken = _take_events()
+    goes(cast, start + SECOND)
+    _give_back(taken)
+    deliver_due(now=start + 2 * SECOND)
+    assert rows(purpose="result") == []
+
+
+def test_a_notice_of_one_result_that_was_held_leaves_the_others_alone(
+    cast: Cast, start: datetime
+) -> None:
+    wish(cast, Wish(When.ON_DATE, days_after=2), start)
+    deliver(start, Obx("31"))
+    work_off(start)
+    deliver(start + HOUR, Obx("28", **MARKER))
+    work_off(start + HOUR)
+    marker = the_result("6875-9")
+    place(cast, the_report(), start + 2 * HOUR, identity_key=marker.identity_key)
+    work_off(start + 3 * DAY)
+    told = rows(recipient=cast.anna_user, channel="inbox")
+    assert [(row.occurrence[-1], row.state) for row in told] == [("1", "sent"), ("2", "skipped")]
+
+
+def test_a_held_result_is_told_of_once_when_it_is_released(cast: Cast, start: datetime) -> None:
+    wish(cast, NOW, start)
+    deliver(start, Obx("31"))
+    deliver_due(now=start)
+    with identity(system("notifications")):
+        mine = delivery.claim(now=start, limit=50)
+    assert len(mine) == 2
+    placed = place(cast, the_report(), start + SECOND)
+    drain(now=start + 3 * delivery.LEASE)
+    assert sent_to(ANNA) == 0
+    lift(cast, placed, start + HOUR)
+    work_off(start + HOUR)
+    work_off(start + 8 * DAY)
+    assert sent_to(ANNA) == 1
+
+
+def test_a_hold_that_commits_just_before_the_claim_wins(cast: Cast, start: datetime) -> None:
+    wish(cast, NOW, start)
+    deliver(start, Obx("31"))
+    deliver_due(now=start)
+
+    def hold() -> str:
+        hold_it(cast, start + SECOND)
+        drain(now=start + SECOND)
+        return "held"
+
+    together([hold, hold_waiter(start)])
+    drain(now=start + 3 * delivery.LEASE)
+    with identity(system("lab-intake")):
+        assert DiagnosticReport.objects.get().visible_from == start + SECOND + 7 * DAY
+    states = {(row.state, row.reason) for row in rows(recipient=cast.anna_user, channel="inbox")}
+    assert states in ({("sent", "")}, {("skipped", "no-longer-applies")})
+
+
+def hold_waiter(start: datetime) -> Any:
+    def claim() -> str:
+        drain(now=start + SECOND)
+        return "drained"
+
+    return claim
+
+
+def test_a_comment_taken_back_before_its_notice_left_is_not_told(
+    cast: Cast, start: datetime
+) -> None:
+    deliver(start, Obx("31"))
+    work_off(start)
+    night = start + 12 * HOUR
+    said = comment(the_report(), cast.clinician, night)
+    work_off(night)
+    withdraw_comment(said, cast.clinician, night + SECOND)
+    work_off(night + 10 * HOUR)
+    assert sent_to(ANNA) == 1  # the result, before
+    (row,) = rows(recipient=cast.anna_user, channel="inbox", occurrence=f"comment:{said.id}")
+    assert (row.state, row.reason) == ("skipped", "no-longer-applies")
+
+
+def test_who_waits_for_a_comment_waits_on_when_it_is_taken_back(
+    cast: Cast, start: datetime
+) -> None:
+    wish(cast, Wish(When.AFTER_COMMENT, backstop_days=20), start)
+    night = start + 12 * HOUR
+    deliver(start, Obx("31"))
+    work_off(start)
+    said = comment(the_report(), cast.clinician, night)
+    deliver_due(now=night)
+    # "After a comment" keeps to the quiet hours: it would have left in the morning.
+    withdraw_comment(said, cast.clinician, night + SECOND)
+    work_off(start + DAY)
+    assert sent_to(ANNA) == 0
+    work_off(start + 20 * DAY - SECOND)
+    assert sent_to(ANNA) == 0
+    work_off(start + 20 * DAY + HOUR)
+    assert sent_to(ANNA) == 1
+
+
+def test_a_comment_that_was_replaced_is_told_once(cast: Cast, start: datetime) -> None:
+    deliver(start, Obx("31"))
+    work_off(start)
+    night = start + 12 * HOUR
+    said = comment(the_report(), cast.clinician, night)
+    work_off(night)
+    replace_comment(said, cast.clinician, night + SECOND, "Better words.")
+    work_off(night + SECOND)
+    work_off(night + 10 * HOUR)
+    assert sent_to(ANNA) == 2
+
+
+def test_a_comment_over_a_held_result_moves_no_notice(cast: Cast, start: datetime) -> None:
+    """Else the time of the notice would tell of it."""
+    wish(cast, AFTER, start)
+    deliver(start, Obx("31"), Obx("28", **MARKER))
+    marker = the_result("6875-9")
+    place(cast, the_report(), start, identity_key=marker.identity_key)
+    work_off(start + SECOND)
+    comment(the_report(), cast.clinician, start + HOUR, identity_key=marker.identity_key)
+    wish(cast, Wish(When.AFTER_COMMENT, backstop_days=6), start + 2 * HOUR)
+    work_off(start + 2 * HOUR)
+    assert sent_to(ANNA) == 0
+    deliver(start + 3 * HOUR, Obx("29", status="C", **MARKER))
+    comment(the_report(), cast.clinician, start + 4 * HOUR, identity_key=the_result().identity_key)
+    work_off(start + 4 * HOUR)
+    assert sent_to(ANNA) == 1
+
+
+# --- caregivers ---------------------------------------------------------------------------------
+
+
+def grant(cast: Cast, **changes: Any) -> None:
+    with identity(system("registration")):
+        assert CaregiverGrant.objects.filter(caregiver=cast.dora).update(**changes) == 1
+
+
+def test_a_caregiver_is_told_at_her_own_address_when_the_patient_is(
+    cast: Cast, start: datetime
+) -> None:
+    ChannelPreference.objects.all().delete()
+    deliver(start, Obx("31"))
+    deliver_due(now=start)
+    told = [(row.recipient_id, row.channel, row.send_after) for row in rows()]
+    assert sorted(told) == sorted(
+        (user.pk, channel, start)
+        for user in (cast.anna_user, cast.dora)
+        for channel in ("inbox", "email")
+    )
+    assert {(row.template, str(row.context)) for row in rows()} == {("something_new", "{}")}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"scopes": ["symptoms.read"]},
+        {"revoked_at": datetime(2026, 11, 19, tzinfo=UTC)},
+        {
+            "valid_from": datetime(2026, 11, 1, tzinfo=UTC),
+            "valid_until": datetime(2026, 11, 20, 11, 0, tzinfo=UTC),
+        },
+        {"valid_from": datetime(2026, 11, 20, 11, 0, 1, tzinfo=UTC)},
+    ],
+    ids=["another scope", "revoked", "ended", "not yet"],
+)
+def test_without_a_grant_for_results_a_caregiver_is_told_nothing(
+    cast: Cast, start: datetime, change: dict[str, Any]
+) -> None:
+    grant(cast, **change)
+    deliver(start, Obx("31"))
+    work_off(start)
+    assert rows(recipient=cast.dora) == []
+    assert sent_to(ANNA) == 1
+
+
+@pytest.mark.parametrize(
+    "change", ["revoked_at", "valid_until"], ids=["revoked meanwhile", "ended meanwhile"]
+)
+def test_a_grant_that_ended_meanwhile_ends_the_notices_that_wait(
+    cast: Cast, start: datetime, change: str
+) -> None:
+    wish(cast, Wish(When.ON_DATE, days_after=2), start)
+    deliver(start, Obx("31"))
+    work_off(start)
+    grant(cast, **{change: start + DAY})
+    work_off(start + 2 * DAY)
+    assert (sent_to(ANNA), sent_to(DORA)) == (1, 0)
+    assert {row.reason for row in rows(recipient=cast.dora)} == {"grant-ended"}
+
+
+def test_a_report_hidden_from_a_caregiver_is_not_told_to_her(cast: Cast, start: datetime) -> None:
+    deliver(start, Obx("31"))
+    grant(cast, hidden_resources=[the_report().id])
+    work_off(start)
+    assert rows(recipient=cast.dora) == []
+
+
+def test_a_report_hidden_meanwhile_is_not_told_to_her(cast: Cast, start: datetime) -> None:
+    wish(cast, Wish(When.ON_DATE, days_after=2), start)
+    deliver(start, Obx("31"))
+    work_off(start)
+    grant(cast, hidden_resources=[the_report().id])
+    work_off(start + 2 * DAY)
+    assert (sent_to(ANNA), sent_to(DORA)) == (1, 0)
+
+
+@pytest.mark.parametrize("stop", ["deceased", "paused"])
+def test_nobody_is_told_of_a_patient_who_is_left_alone(
+    cast: Cast, start: datetime, stop: str
+) -> None:
+    with identity(system("registration")):
+        if stop == "deceased":
+            Patient.objects.filter(id=cast.anna.id).update(deceased_at=start)
+        else:
+            ContactPause.objects.create(patient=cast.anna, reason="grief", starts_at=start)
+    deliver(start, Obx("31"))
+    work_off(start)
+    assert {row.reason for row in rows()} == {stop}
+
+
+@pytest.mark.parametrize("wanted", [None, NOW, AFTER, Wish(When.ON_DATE, days_after=2)], ids=str)
+def test_a_caregiver_is_never_told_before_the_patient(
+    cast: Cast, start: datetime, wanted: Wish | None
+) -> None:
+    if wanted:
+        wish(cast, wanted, start)
+    zones = ("America/New_York", "Europe/Berlin", "Asia/Kolkata")
+    for number, (zone, hour) in enumerate((zone, hour) for zone in zones for hour in (0, 8, 12)):
+        cast.dora.zone = zone
+        cast.dora.save(update_fields=["zone"])
+        at = start + hour * HOUR
+        deliver(at, Obx("31"), filler=f"FL{number}")
+        report = the_report(filler_key__contains=f"FL{number}")
+        for step in (at, at + SECOND):
+            while deliver_due(now=step):
+                pass
+            hers = row_of(recipient=cast.anna_user, channel="inbox", subject_id=report.id)
+            theirs = row_of(recipient=cast.dora, channel="inbox", subject_id=report.id)
+            assert theirs.send_after >= hers.send_after
+            assert not theirs.bypasses_quiet_hours
+            if step == at:
+                review(report, cast.clinician, at + SECOND)
+
+
+def test_who_wants_no_notices_has_none_sent_to_her_caregiver(cast: Cast, start: datetime) -> None:
+    wish(cast, Wish(When.NEVER, backstop_days=None), start)
+    deliver(start, Obx("31"))
+    work_off(start)
+    assert {row.reason for row in rows()} == {"not-wanted"}
+
+
+def test_a_caregiver_sees_no_result_before_the_patient(cast: Cast) -> None:
+    """REL-4, on every address that both may read."""
+    now = utc_now()
+    deliver(now, Obx("31"))
+    placed = place(cast, the_report(), now)
+    anna, dora = api_of(cast.anna_user, LABS), api_of(cast.dora, LABS)
+    paths = ("results", "reports", "analytes", "analytes/alt/trend", "analytes/alt/trend.svg")
+
+    def shown(api: Any, who: str) -> list[tuple[int, bytes]]:
+        answers = [api.get(f"patients/{who}/{path}") for path in paths]
+        answers.append(api.get(f"patients/{who}/reports/{placed.report_id}"))
+        return [
+            (answer.status_code, re.sub(rb'"(as_of|request_id)":"[^"]*"', b"", answer.content))
+            for answer in answers
+        ]
+
+    held = shown(anna, "me")
+    assert held == shown(dora, str(cast.anna.id))
+    assert held[-1][0] == 404
+    lift(cast, placed, utc_now())
+    released = shown(anna, "me")
+    assert released == shown(dora, str(cast.anna.id))
+    assert released[-1][0] == 200
+    assert all(was != now for was, now in zip(held, released, strict=True))
