@@ -8,6 +8,7 @@ from django.templatetags.static import static
 from django.urls import reverse, reverse_lazy
 
 from accounts.admin_base import ConfigModelAdmin, RoleModelAdmin
+from appointments.models import Appointment
 from core.areas import Area
 from patients.admin_base import StaffModelAdmin
 
@@ -57,6 +58,14 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
         )
     home = {"title": "Overview", "icon": "dashboard", "link": reverse_lazy("admin:index")}
     items["Today"].insert(0, home)
+    if admin.site._registry[Appointment].has_module_permission(request):
+        items["Today"].append(
+            {
+                "title": "Calendar",
+                "icon": "calendar_month",
+                "link": reverse_lazy("admin:appointments_appointment_calendar"),
+            }
+        )
     return [
         {"title": section, "separator": index > 0, "items": rows}
         for index, (section, rows) in enumerate(items.items())

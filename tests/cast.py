@@ -1,7 +1,10 @@
 """The cast of the tests: invented people, one of them a stranger."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+
+from django.test import Client
 
 from accounts.models import Membership, OpeningHours, Organization, User
 from accounts.roles import Role
@@ -10,6 +13,7 @@ from patients.models import CaregiverGrant, CareTeamMember, Enrolment, Patient, 
 
 AUTHORITY = "MAINLAB"
 START = datetime(2024, 1, 1, tzinfo=UTC)
+SignIn = Callable[[User], Client]
 
 
 @dataclass

@@ -14,7 +14,8 @@ import pytest
 if TYPE_CHECKING:
     import pytest_django
 
-    from tests.cast import Cast
+    from accounts.models import User
+    from tests.cast import Cast, SignIn
 
 NOW = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)
 
@@ -31,6 +32,19 @@ def cast(db: None, now: datetime) -> "Cast":
     from tests.cast import make_cast
 
     return make_cast(now)
+
+
+@pytest.fixture
+def sign_in() -> "SignIn":
+    """Open a browser of somebody's own that is signed in."""
+    from django.test import Client
+
+    def make(user: "User") -> Client:
+        browser = Client()
+        browser.force_login(user)
+        return browser
+
+    return make
 
 
 @pytest.fixture(scope="session")

@@ -12,18 +12,20 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import SimpleTemplateResponse
+from django.urls import URLPattern, path
 from django.utils import timezone
 
 from accounts.admin_base import RoleTabularInline
 from accounts.models import User
 from accounts.roles import Role
 from appointments import services
+from appointments.admin.agenda import calendar_view
 from appointments.admin.own import OwnRows, own_zone
 from appointments.models import Appointment, AppointmentHistory, Block
 from appointments.opening_ids import opening_id
 from core.areas import Area
 from core.clock import utc_now
-from core.errors import FieldError, InvalidInput
+from core.errors import FieldError, InvalidInput, NotFound
 from core.timeobject import time_object
 from patients.admin_base import StaffModelAdmin
 
@@ -99,6 +101,22 @@ class AppointmentAdmin(OwnRows, StaffModelAdmin):
     ordering = ("starts_at", "id")
     inlines = (HistoryInline,)
     actions = ("check_in", "arrive", "fulfil", "no_show", "cancel_by_clinic")
+
+    def get_urls(self) -> list[URLPattern]:
+        return [
+            path(
+                "calendar/",
+                self.admin_site.admin_view(self.calendar_view),
+                name="appointments_appointment_calendar",
+            ),
+            *super().get_urls(),
+        ]
+
+    def calendar_view(self, request: HttpRequest) -> HttpResponse:
+        """Show the calendar. Raises: NotFound to those who may not open this page."""
+        if not self.may_read(request):
+            raise NotFound()
+        return calendar_view(self, request)
 
     @admin.display(description="Time", ordering="starts_at")
     def when(self, visit: Appointment) -> str:

@@ -1,6 +1,5 @@
 """Staff pages of the worklist, the plans and the ledger: who sees them, and what they change."""
 
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from uuid import uuid4
 
@@ -10,14 +9,13 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from accounts.models import User
 from accounts.roles import Role
 from core.db import identity, system
 from notifications.models import Notification
 from symptoms.models import CheckIn, CheckInPlan, QuestionnaireResponse
 from symptoms.services import create_plan, load_questionnaire, plan_check_ins, submit_check_in
 from symptoms.services.questionnaires import SHIPPED
-from tests.cast import Cast, staff
+from tests.cast import Cast, SignIn, staff
 from tests.symptoms.conftest import AT_TEN, MONDAY, check_ins, levels, viewer_of
 from worklist.models import Urgency, WorkItem
 from worklist.services import Fact, raise_item
@@ -25,17 +23,6 @@ from worklist.services import Fact, raise_item
 pytestmark = pytest.mark.django_db
 
 QUEUE = "admin:worklist_workitem_changelist"
-SignIn = Callable[[User], Client]
-
-
-@pytest.fixture
-def sign_in() -> SignIn:
-    def make(user: User) -> Client:
-        client = Client()
-        client.force_login(user)
-        return client
-
-    return make
 
 
 def raised(cast: Cast, now: datetime, title: str, urgency: Urgency, concern: str = "") -> WorkItem:
