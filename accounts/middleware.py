@@ -30,12 +30,12 @@ class _PagesOnly:
 
 
 class PagePolicy(_PagesOnly, CSPMiddleware):
-    """The content security policy: worked out for pages, fixed for the API."""
+    """The content security policy: worked out for pages, fixed for the API, a file's own."""
 
     def __call__(self, request: HttpRequest) -> Any:
         response = super().__call__(request)
         if request.path_info.startswith(_API):
-            response.headers["Content-Security-Policy"] = API_POLICY
+            response.headers.setdefault("Content-Security-Policy", API_POLICY)
         return response
 
 

@@ -42,4 +42,5 @@ def make_harmless(response: HttpResponseBase, *, media_type: str) -> None:
     response["Content-Type"] = media_type
     response["Content-Disposition"] = f'attachment; filename="document.{extension_of(media_type)}"'
     response["X-Content-Type-Options"] = "nosniff"
+    response["Content-Security-Policy"] = "default-src 'none'; sandbox"
     response["Cache-Control"] = "no-store, private"

@@ -1,6 +1,7 @@
 """Documents of results: in through both doors, out to those who may see the result alone."""
 
 import json
+import re
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -75,7 +76,7 @@ def test_a_document_is_listed_and_given_out_byte_for_byte(
     assert answer["Content-Disposition"] == 'attachment; filename="document.pdf"'
     assert answer["X-Content-Type-Options"] == "nosniff"
     assert answer["Cache-Control"] == "no-store, private"
-    assert "default-src 'none'" in answer["Content-Security-Policy"]
+    assert answer["Content-Security-Policy"] == "default-src 'none'; sandbox"
     again = as_anna.get(
         f"patients/me/documents/{shown['id']}/content", **{"If-None-Match": answer["ETag"]}
     )
@@ -112,6 +113,56 @@ def test_what_could_run_is_only_ever_saved(
     assert answer.content == body
     assert answer["Content-Type"] == "application/octet-stream"
     assert answer["Content-Disposition"].startswith("attachment;")
+
+
+SCRIPT = b"<script>alert(document.cookie)</script>"
+
+
+@pytest.mark.parametrize("door", ["hl7", "fhir"])
+@pytest.mark.parametrize(
+    ("body", "said", "served"),
+    [
+        (HTML, "application/pdf", "application/octet-stream"),
+        (b"<?xml version='1.0'?><svg xmlns='x'/>", "image/png", "application/octet-stream"),
+        (b"\xef\xbb\xbf" + HTML, "text/plain", "application/octet-stream"),
+        (HTML.decode().encode("utf-16"), "text/plain", "application/octet-stream"),
+        (b"plain words " + SCRIPT, "text/plain", "application/octet-stream"),
+        (PDF, "text/html", "application/pdf"),
+        (b"Plain words, < 5 %.", "image/svg+xml", "text/plain"),
+        # Two types at once: the picture that its first bytes say, and never opened in place.
+        (b"%PDF-1.4\n" + SCRIPT, "text/html", "application/pdf"),
+        (b"\x89PNG\r\n\x1a\n" + SCRIPT, "text/html", "image/png"),
+        (b"\xff\xd8\xff/*" + SCRIPT, "application/javascript", "image/jpeg"),
+    ],
+)
+def test_the_type_is_that_of_the_first_bytes_and_nothing_is_opened_in_place(
+    cast: Cast,
+    main_lab: SendingLaboratory,
+    as_anna: Api,
+    now: datetime,
+    door: str,
+    body: bytes,
+    said: str,
+    served: str,
+) -> None:
+    kind, subtype = said.split("/")
+    if door == "hl7":
+        send_one(now, ed(body, value=f"LIS^{kind}^{subtype}^Base64^{in_base64(body)}"))
+    else:
+        with identity(system("registration")):
+            SendingLaboratory.objects.filter(id=main_lab.id).update(client_id="mainlab-client")
+        named = form(body, contentType=said, title="Testmann Anna 900001.html")
+        by_fhir(annas(fhir_report(presentedForm=[named])), now)
+    (shown,) = documents(as_anna)
+    (row,) = stored()
+    staff = signed_in(cast.nurse).get(f"/admin/labs/diagnosticreport/document/{row.id}/")
+    for answer in (content(as_anna, shown["id"]), staff):
+        assert answer.content == body
+        assert answer["Content-Type"] == served
+        assert answer["X-Content-Type-Options"] == "nosniff"
+        assert answer["Content-Security-Policy"] == "default-src 'none'; sandbox"
+        disposition = answer["Content-Disposition"]
+        assert re.fullmatch(r'attachment; filename="document\.(pdf|png|jpg|txt|bin)"', disposition)
 
 
 def test_nobody_else_can_tell_that_it_exists(
