@@ -27,6 +27,7 @@ TOLD: Final = frozenset(
         "report-without-results",
         "modifier-extension",
         "value-unreadable",
+        "text-too-long",
         "document-encoding-unknown",
         "document-unreadable",
         "document-too-large",

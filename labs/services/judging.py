@@ -24,6 +24,9 @@ from labs.services.senders import SenderSettings
 # What a line may carry and still be filed: its meaning is not in doubt.
 _HARMLESS_FAULTS = frozenset({"loinc-check-digit", "loinc-conflict"})
 EffectiveBasis = Observation.EffectiveBasis
+# More than forty printed pages, more flags than any table has: nobody reads that on a phone.
+MAX_TEXT = 100_000
+MAX_FLAGS = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +165,9 @@ def _refusal(judged: JudgedLine) -> str:
         return named[0] if named else "unknown-code"
     if judged.value.interval is not None and line.unit_text.strip() and judged.unit is None:
         return "unknown-unit"
+    texts = (judged.value_text, judged.comment, join_notes(judged.report.notes))
+    if max(map(len, texts)) > MAX_TEXT or len(line.flags) > MAX_FLAGS:
+        return "text-too-long"
     return judged.documents.fault
 
 

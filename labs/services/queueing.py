@@ -48,6 +48,10 @@ TROUBLES: Final[dict[str, Trouble]] = {
         "Find out whose results these are; nothing overrides this lock.",
     ),
     "identifiers-disagree": Trouble("The numbers belong to different patients.", _COMPARE),
+    "text-too-long": Trouble(
+        "The text, the comment or the list of flags is too long to be shown.",
+        "Ask the laboratory to send it as a document.",
+    ),
     "control-id-reused": Trouble(
         "Another message used the same control id.",
         "Check that it is not a mix-up, then process it.",
@@ -132,6 +136,9 @@ def trouble_of(reason: str) -> Trouble:
     return TROUBLES.get(reason, _OTHER)
 
 
+_SEGMENT_SHOWN: Final = 20_000
+
+
 @dataclass(frozen=True, slots=True)
 class Doubt:
     """One thing to settle about a message, before it is a row."""
@@ -142,6 +149,13 @@ class Doubt:
     obr_position: int | None = None
     obx_index: int | None = None
     observation_id: UUID | None = None
+
+
+def _shown(segment: str) -> str:
+    """Return a segment as staff read it; of an endless one its beginning."""
+    if len(segment) <= _SEGMENT_SHOWN:
+        return segment
+    return f"{segment[:_SEGMENT_SHOWN]}… (the message keeps all {len(segment)} characters)"
 
 
 def queue(*, message: InboundMessage, doubts: list[Doubt], now: datetime) -> list[IntakeItem]:
@@ -158,7 +172,7 @@ def queue(*, message: InboundMessage, doubts: list[Doubt], now: datetime) -> lis
                 words=trouble.words,
                 action=trouble.action,
                 code=doubt.code[:80],
-                segment=doubt.segment.encode() if doubt.segment else None,
+                segment=_shown(doubt.segment).encode() if doubt.segment else None,
                 obr_position=doubt.obr_position,
                 obx_index=doubt.obx_index,
                 observation_id=doubt.observation_id,
