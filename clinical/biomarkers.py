@@ -31,7 +31,7 @@ from clinical.markers import (
 )
 from clinical.receptors import read_receptor
 
-RULE_VERSION: Final = "biomarkers-1"
+RULE_VERSION: Final = "biomarkers-2"
 
 
 def read_marker(result: MarkerResult) -> Finding | None:
@@ -60,6 +60,7 @@ _CODES: Final[Mapping[str, str]] = MappingProxyType(
         "260415000": "not detected",
         "42425007": "equivocal",
         "82334004": "indeterminate",
+        "373121007": "test not done",
         # LOINC answers
         "LA6576-8": "positive",
         "LA6577-6": "negative",
@@ -68,9 +69,13 @@ _CODES: Final[Mapping[str, str]] = MappingProxyType(
         "LA9633-4": "present",
         "LA9634-2": "absent",
         "LA11885-3": "equivocal",
+        "LA11884-6": "indeterminate",
+        "LA13538-6": "not tested",
         "LA6668-3": "pathogenic",
         "LA26332-9": "likely pathogenic",
         "LA26333-7": "uncertain significance",
+        "LA26334-5": "likely benign",
+        "LA6675-8": "benign",
     }
 )
 
@@ -100,7 +105,9 @@ def _read(test: MarkerTest, result: MarkerResult) -> Found:
         case Kind.HER2 | Kind.HER2_IHC:
             found = read_ihc(said, scored=test.kind is Kind.HER2_IHC)
         case Kind.VARIANT:
-            found = _variant(said)
+            found = _variant(said, _VARIANT)
+        case Kind.SIGNIFICANCE:
+            found = _variant(said, _SIGNIFICANCE)
         case Kind.PDL1:
             found = _pd_l1(test, result, said)
     return found if _agree(found, coded) else Found(Unread.CONTRADICTION)
@@ -157,12 +164,20 @@ _VARIANT: Final = {
 }
 
 
-def _variant(said: str) -> Found:
+# What one variant means; that it is harmless, or not there, says nothing of the gene.
+_SIGNIFICANCE: Final = {
+    words: reading
+    for words, reading in _VARIANT.items()
+    if reading is Reading.UNCERTAIN or (reading is Reading.POSITIVE and "pathogenic" in words)
+}
+
+
+def _variant(said: str, words: Mapping[str, Reading]) -> Found:
     """Read a variant; what stands in brackets (the variant's own name) is kept as detail."""
     match = re.fullmatch(r"([^():]+?)(?: \(([^()]{1,60})\)|: ([^():]{1,60}))?", said)
     if match is None:
         return Found(Unread.UNKNOWN_TEXT)
-    found = of_words(match[1], _VARIANT)
+    found = of_words(match[1], words)
     named = match[2] or match[3]
     if not named or not isinstance(found.what, Reading):
         return found

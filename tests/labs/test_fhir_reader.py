@@ -14,7 +14,7 @@ from clinical.result_status import result_status
 from clinical.values import ValueKind, parse_value
 from labs.fhir.answers import classify_fhir
 from labs.fhir.json_text import FhirError, dump, load
-from labs.fhir.reader import read_fhir
+from labs.fhir.reader import read_fhir, read_opened
 from labs.fhir.results import STATUS
 from labs.hl7.facts import ObservationLine, OruMessage
 from tests.labs.fhir_bodies import (
@@ -192,6 +192,15 @@ def test_invalid_content_is_refused(more: Json, code: str) -> None:
 def test_a_year_long_ago_or_to_come_leaves_no_usable_time() -> None:
     assert line(effectiveDateTime="0001-01-01").observed_at.faults == ("time-year",)
     assert line(effectiveDateTime="2031-01-01").observed_at.faults == ("time-future",)
+
+
+def test_a_body_read_for_no_time_is_read_anew_for_one() -> None:
+    opened = read_opened(
+        raw(annas(observation(effectiveDateTime="2199-01-01T08:00:00Z"))), now=None
+    )
+    for now, faults in ((None, ()), (NOW, ("time-future",))):
+        [found] = opened.facts_in(BERLIN, now).reports
+        assert found.observations[0].observed_at.faults == faults
 
 
 def test_a_period_counts_from_its_start() -> None:

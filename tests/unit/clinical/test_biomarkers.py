@@ -188,12 +188,52 @@ def test_a_variant_in_other_words_is_left_to_people(text: str) -> None:
 
 
 def test_the_gene_of_an_open_variant_test_stands_in_its_name() -> None:
-    test = marker_of("69548-6", "ESR1 gene variant")
+    test = marker_of("53037-8", "ESR1 variant significance")
     assert test is not None
     assert test.marker is Marker.ESR1
-    assert marker_of("69548-6", "Genetic variant assessment") is None
-    assert marker_of("69548-6", "BRCA1 and BRCA2") is None
+    assert marker_of("53037-8", "Genetic variation clinical significance") is None
+    assert marker_of("53037-8", "BRCA1 and BRCA2") is None
     assert marker_of("1742-6", "ESR1") is None
+
+
+@pytest.mark.parametrize("loinc", ["69548-6", "81247-9"])
+def test_the_presence_of_one_variant_says_nothing_of_the_gene(loinc: str) -> None:
+    for said in ("Present", "Detected", "Absent", "Not detected"):
+        assert read_marker(MarkerResult(loinc, name="PIK3CA variant", text=said)) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "codes", "expected"),
+    [
+        ("", ("LA6668-3",), Reading.POSITIVE),
+        ("Likely pathogenic", ("LA26332-9",), Reading.POSITIVE),
+        ("", ("LA26333-7",), Reading.UNCERTAIN),
+        ("", ("LA26334-5",), Unread.UNKNOWN_TEXT),
+        ("Benign", ("LA6675-8",), Unread.UNKNOWN_TEXT),
+        ("Not detected", (), Unread.UNKNOWN_TEXT),
+        ("Negative", (), Unread.UNKNOWN_TEXT),
+        ("Detected", (), Unread.UNKNOWN_TEXT),
+    ],
+)
+def test_a_harmless_variant_is_no_negative_gene(
+    text: str, codes: tuple[str, ...], expected: Reading | Unread
+) -> None:
+    found = read_marker(MarkerResult("53037-8", name="BRCA2 significance", text=text, codes=codes))
+    assert found is not None
+    assert (found.reading or found.unread) == expected
+
+
+@pytest.mark.parametrize("code", ["LA13538-6", "373121007"])
+def test_a_code_for_not_tested_is_never_negative(code: str) -> None:
+    assert read(ER, codes=(code,)).unread is Unread.NOT_TESTED
+    assert read(ER, "Negative", codes=(code,)).unread is Unread.CONTRADICTION
+
+
+def test_the_clone_of_the_code_stands_against_a_name() -> None:
+    other = MarkerResult(OTHER_CLONE, name="PD-L1 22C3", text="CPS 20")
+    found = read_marker(other)
+    assert found is not None
+    assert found.unread is Unread.ASSAY_UNKNOWN
 
 
 @pytest.mark.parametrize(
