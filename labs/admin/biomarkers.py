@@ -11,6 +11,7 @@ from unfold.decorators import action, display
 
 from accounts.roles import Role
 from core.areas import Area
+from core.audit import STAFF_ONLY
 from core.clock import utc_now
 from labs.admin.steps import StepsAdmin
 from labs.models import BiomarkerProposal
@@ -56,6 +57,10 @@ class BiomarkerProposalAdmin(StepsAdmin):
         *("the_report", "rule_version", "proposed_at", "decision", "decided_by", "decided_at"),
         *_TYPED,
     )
+
+    def operation_of(self, what: str) -> str:
+        # The queue holds results that are not released too; her list of who looked must not.
+        return STAFF_ONLY + super().operation_of(what)
 
     def is_open(self, obj: BiomarkerProposal) -> bool:
         return obj.decision == ""

@@ -15,6 +15,7 @@ from core.areas import Area
 from core.errors import DomainError, FieldError, InvalidInput, NotFound
 from core.models import AuditEvent
 from labs.models import BiomarkerProposal
+from labs.services.rows import withheld
 from patients.models import CareTeamMember, ProfileFact
 from patients.services import NewFact, record_fact
 
@@ -136,8 +137,7 @@ def _record(
     actor: User,
     now: datetime,
 ) -> BiomarkerProposal:
-    released = proposal.observation.visible_from
-    if released is None or released > now:
+    if withheld(proposal.observation, now=now):
         raise MarkerNotReleased()
     proposal.fact = record_fact(
         patient_id=proposal.patient_id,
@@ -182,9 +182,11 @@ def _decide(
             "fact",
         ]
     )
+    # A decision about a result that is held would tell of it in her own list of who looked.
+    hidden = audit.STAFF_ONLY if withheld(proposal.observation, now=now) else ""
     audit.record(
         action=AuditEvent.Action.UPDATE,
-        operation=f"labs.biomarker.{decision}",
+        operation=f"{hidden}labs.biomarker.{decision}",
         now=now,
         area=Area.LABS,
         patient_id=proposal.patient_id,

@@ -272,27 +272,52 @@ def test_a_refusal_needs_a_reason_and_changes_nothing(
         accept(proposal, cast, now)
 
 
+def release(proposal: BiomarkerProposal, at: datetime | None) -> None:
+    with identity(system("lab-intake")):
+        Observation.objects.filter(id=proposal.observation_id).update(
+            visible_from=at,
+            release_basis="rule" if at else "",
+            release_rule_version="t" if at else "",
+        )
+
+
 def test_a_held_result_does_not_reach_her_profile(
     cast: Cast, main_lab: SendingLaboratory, now: datetime
 ) -> None:
     file(now, marker("Positive"))
     (proposal,) = proposals()
-
-    def release(at: datetime | None) -> None:
-        with identity(system("lab-intake")):
-            Observation.objects.filter(id=proposal.observation_id).update(
-                visible_from=at,
-                release_basis="rule" if at else "",
-                release_rule_version="t" if at else "",
-            )
-
     for kept in (None, now + timedelta(seconds=1)):
-        release(kept)
+        release(proposal, kept)
         with pytest.raises(MarkerNotReleased):
             accept(proposal, cast, now)
-    release(now)
+    release(proposal, now)
     accept(proposal, cast, now)
     assert len(facts()) == 1
+
+
+@pytest.mark.parametrize("held", [True, False])
+def test_her_list_of_who_looked_does_not_tell_of_a_held_marker(
+    cast: Cast, main_lab: SendingLaboratory, now: datetime, held: bool
+) -> None:
+    file(now, marker("Positive"))
+    (proposal,) = proposals()
+    release(proposal, None if held else now)
+    anna = api_of(cast.anna_user)
+
+    def looks() -> int:
+        items = anna.get("patients/me/access-log", {"limit": "100"}).json()["items"]
+        return sum("of the clinic" in str(item) for item in items)
+
+    before = looks()
+    staff = Client()
+    staff.force_login(cast.clinician)
+    for page in ("", f"{proposal.id}/change/"):
+        assert staff.get(f"/admin/labs/biomarkerproposal/{page}").status_code == 200
+    decide(refuse_marker, cast.clinician, now, proposal_id=proposal.id, reason="Other tumour")
+    assert looks() - before == (0 if held else 1)
+    with identity(system("privacy-incident")):
+        kept = AuditEvent.objects.filter(resource="BiomarkerProposal").count()
+    assert kept == 3
 
 
 def test_only_a_clinician_of_her_care_team_decides(
