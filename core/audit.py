@@ -64,6 +64,19 @@ def record(
     )
 
 
+def times_done(
+    patient_id: UUID | None, actor_id: UUID | None, operation: str, *, since: datetime
+) -> int:
+    """Return how often somebody did this with one record since an instant, as far as in reach."""
+    return AuditEvent.objects.filter(
+        patient_id=patient_id,
+        actor_id=actor_id,
+        operation=operation,
+        outcome=AuditEvent.Outcome.SUCCESS,
+        occurred_at__gt=since,
+    ).count()
+
+
 def record_for_patients(
     ids_by_patient: Mapping[UUID | None, Iterable[UUID]],
     *,

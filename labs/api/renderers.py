@@ -24,6 +24,11 @@ class PngRenderer(_BytesRenderer):
     format = "png"
 
 
+class CsvRenderer(_BytesRenderer):
+    media_type = "text/csv"
+    format = "csv"
+
+
 class FileRenderer(_BytesRenderer):
     """Any file; its view says which media type it has."""
 

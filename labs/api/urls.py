@@ -4,6 +4,7 @@ from django.urls import path
 
 from labs.api import own_entries, views
 from labs.api.document_views import DocumentContentView
+from labs.api.exporting import ResultsExportView
 from labs.api.holds import EndHoldView, HoldsView
 from labs.api.intake import MessageView
 from labs.api.staff_views import FindMessageView
@@ -24,6 +25,7 @@ urlpatterns = [
     path(f"{PATIENT}hold-requests/<uuid:hold_id>/end", EndHoldView.as_view()),
     path(f"{PATIENT}telling", TellingView.as_view()),
     path(f"{PATIENT}results", views.ResultListView.as_view()),
+    path(f"{PATIENT}results/export.<str:format>", ResultsExportView.as_view()),
     path(f"{PATIENT}analytes", views.AnalyteListView.as_view()),
     path(f"{PATIENT}analytes/<slug:analyte_key>/trend", views.TrendView.as_view()),
     path(
