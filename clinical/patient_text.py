@@ -1,7 +1,8 @@
 """What each portal state means and what to do, in plain English (grade 6 or below).
 
 Public: `text_for(state) -> PatientText`, `Contact`, `acknowledged_text(...)`,
-`reviewed_text(...)`, `reviewed_before_text(...)`, `NOT_REVIEWED`, `RESULT_NOTE`, `PROMISES`.
+`reviewed_text(...)`, `reviewed_before_text(...)`, `NOT_REVIEWED`, `RESULT_NOTE`, `PROMISES`,
+`not_released_text(latest)`.
 
 No text says that somebody watches. Only after a named member of staff acknowledged a
 critical result may `acknowledged_text` be shown, and only after a review `reviewed_text`.
@@ -10,6 +11,7 @@ The words are ours and were not tested with patients.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from types import MappingProxyType
 
 from clinical.states import PortalState
@@ -21,6 +23,12 @@ RESULT_NOTE = (
     "Marks compare your number with the lab's usual range. Many people with cancer have "
     "numbers outside it. Ask your care team what yours mean."
 )
+
+
+def not_released_text(latest: date) -> str:
+    """Return the one line about tests that wait; the same whatever waits and why."""
+    day = f"{latest.day} {latest:%B %Y}"
+    return f"Some tests of this visit are not released yet; latest {day}."
 
 
 @dataclass(frozen=True, slots=True)

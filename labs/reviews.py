@@ -114,7 +114,8 @@ def review_of_report(visible: QuerySet[Observation]) -> Subquery:
                 # A report without results says what its version says.
                 bare=Q(seen={}),
                 version=F("report_version"),
-                now=OuterRef("version"),
+                # Of a version whose results are kept from her nothing shows here.
+                now=Coalesce(OuterRef("shown_version"), OuterRef("version")),
             )
         )
     )

@@ -11,6 +11,7 @@ from typing import Any, cast
 from uuid import UUID
 
 from django.db.models import (
+    Case,
     CharField,
     Count,
     DateTimeField,
@@ -22,6 +23,7 @@ from django.db.models import (
     Subquery,
     TextField,
     UUIDField,
+    When,
 )
 from django.db.models.functions import Cast, Coalesce, JSONObject
 
@@ -258,7 +260,7 @@ def results_page(
 
 REPORT_COLUMNS = (
     "id", "loinc", "name", "category", "status", "collected_at", "resulted_at", "effective_at",
-    "visible_from", "laboratory__name", "has_correction", "is_new",
+    "visible_from", "laboratory__name", "has_correction", "is_new", "waits_until",
 )  # fmt: skip
 
 
@@ -300,6 +302,7 @@ def _report_rows(viewer: Viewer, now: datetime) -> QuerySet[Any, dict[str, Any]]
     visible = observations_for(viewer, now=now)
     shown: QuerySet[Any] = _with_new(reports_for(viewer, now=now), viewer, now).annotate(
         has_correction=Exists(corrected),
+        waits_until=Case(When(not_released_until__gt=now, then=F("not_released_until"))),
         review=review_of_report(visible),
         comments=comments_of_report(visible, now=now),
     )

@@ -17,6 +17,7 @@ from unfold.widgets import (
     UnfoldAdminSelectWidget,
     UnfoldAdminSplitDateTimeWidget,
     UnfoldAdminTextInputWidget,
+    UnfoldBooleanWidget,
 )
 
 from accounts.roles import Role
@@ -77,6 +78,11 @@ class PlaceForm(forms.Form):
     backstop_at = forms.SplitDateTimeField(
         widget=UnfoldAdminSplitDateTimeWidget(), label="Shown by itself at (UTC)"
     )
+    tells_of_delay = forms.BooleanField(
+        required=False,
+        widget=UnfoldBooleanWidget(),
+        label="Tell her that some tests of the visit are not released yet, and until when",
+    )
 
 
 class ReleaseForm(forms.Form):
@@ -97,7 +103,15 @@ class ReleaseHoldAdmin(StepsAdmin):
     actions_submit_line = ("lift_hold",)
     fields = (
         *("who", "the_report", "about", "standing", "reason_code", "words", "placed_by"),
-        *("placed_at", "backstop_at", "seen_before", "lifted_at", "lifted_by", "lift_reason"),
+        *(
+            "placed_at",
+            "backstop_at",
+            "tells_of_delay",
+            "seen_before",
+            "lifted_at",
+            "lifted_by",
+            "lift_reason",
+        ),
     )
 
     def operation_of(self, what: str) -> str:
@@ -193,6 +207,7 @@ class ReleaseHoldAdmin(StepsAdmin):
                     reason_code=form.cleaned_data["reason_code"],
                     words=form.cleaned_data["words"],
                     backstop_at=form.cleaned_data["backstop_at"],
+                    tells_of_delay=form.cleaned_data["tells_of_delay"],
                     actor=request.user,  # type: ignore[arg-type]
                     now=now,
                 )
@@ -289,7 +304,16 @@ class RuleForm(forms.ModelForm):
         model = ReleaseRule
         fields = (
             *("organization", "laboratory", "name", "version", "result_class", "analyte_key"),
-            *("loinc", "timing", "amount", "at_time", "reason", "valid_from", "valid_until"),
+            *(
+                "loinc",
+                "timing",
+                "amount",
+                "at_time",
+                "reason",
+                "tells_of_delay",
+                "valid_from",
+                "valid_until",
+            ),
         )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -6,13 +6,14 @@ from datetime import datetime
 from decimal import Decimal
 from functools import cached_property, lru_cache
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import orjson
 
 from clinical.analytes import Analyte, by_key
 from clinical.outside import not_by_clinic, outside_text
 from clinical.panels import panel_of
-from clinical.patient_text import RESULT_NOTE, Contact, text_for
+from clinical.patient_text import RESULT_NOTE, Contact, not_released_text, text_for
 from clinical.report_kinds import kind_of, what_it_is
 from clinical.specimens import sampled
 from clinical.states import PortalState, patient_label
@@ -305,9 +306,18 @@ def report_json(row: dict[str, Any], page: Page) -> dict[str, Any]:
         "collected": page.time(row["effective_at"]),
         "resulted": page.time(row["resulted_at"]),
         "released": page.time(row["visible_from"]),
+        "not_released": _not_released(row, page),
         "comments": comments_json(row, page),
         **review_of_report_json(row, page),
     }
+
+
+def _not_released(row: dict[str, Any], page: Page) -> dict[str, str] | None:
+    """Return the one line that is said of tests which wait, by the day: the same whatever waits."""
+    if row["waits_until"] is None:
+        return None
+    latest = row["waits_until"].astimezone(ZoneInfo(page.viewer.zone)).date()
+    return {"text": not_released_text(latest), "latest": latest.isoformat()}
 
 
 NOTE = RESULT_NOTE

@@ -146,6 +146,11 @@ class Result(Said):
         return {**super().get_fields(), "label": serializers.CharField()}
 
 
+class NotReleased(serializers.Serializer):
+    text = serializers.CharField(help_text="The same whatever waits.")
+    latest = serializers.DateField(help_text="Released on this day at the latest, local to her.")
+
+
 class Report(Said):
     id = serializers.UUIDField()
     kind = serializers.ChoiceField(REPORT_KINDS)
@@ -160,6 +165,9 @@ class Report(Said):
     collected = TimeObject()
     resulted = TimeObject(allow_null=True)
     released = TimeObject(allow_null=True)
+    not_released = NotReleased(
+        allow_null=True, help_text="Some tests of this visit wait, and the clinic says so."
+    )
 
 
 class PanelOfReport(serializers.Serializer):

@@ -34,6 +34,16 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
+        migrations.AddField(
+            model_name="diagnosticreport",
+            name="shown_version",
+            field=models.PositiveIntegerField(null=True),
+        ),
+        migrations.AddField(
+            model_name="diagnosticreport",
+            name="not_released_until",
+            field=models.DateTimeField(null=True),
+        ),
         migrations.CreateModel(
             name="ReleaseHold",
             fields=[
@@ -57,6 +67,14 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("words", models.CharField(blank=True, max_length=300)),
+                (
+                    "tells_of_delay",
+                    models.BooleanField(
+                        default=False,
+                        help_text="she may read that some tests of the visit are not released "
+                        "yet, and until when",
+                    ),
+                ),
                 ("placed_at", models.DateTimeField()),
                 ("backstop_at", models.DateTimeField()),
                 ("lifted_at", models.DateTimeField(blank=True, null=True)),
@@ -194,6 +212,14 @@ class Migration(migrations.Migration):
                     "reason",
                     models.CharField(
                         help_text="the law or policy that asks for it", max_length=300
+                    ),
+                ),
+                (
+                    "tells_of_delay",
+                    models.BooleanField(
+                        default=False,
+                        help_text="she may read that some tests of the visit are not released "
+                        "yet, and until when",
                     ),
                 ),
                 ("valid_from", models.DateField()),

@@ -56,6 +56,10 @@ class ReleaseRule(BaseModel):
     amount = models.PositiveSmallIntegerField(help_text="hours, or local days")
     at_time = models.TimeField(default="00:00", help_text="the local hour of that day")
     reason = models.CharField(max_length=300, help_text="the law or policy that asks for it")
+    tells_of_delay = models.BooleanField(
+        default=False,
+        help_text="she may read that some tests of the visit are not released yet, and until when",
+    )
     valid_from = models.DateField()
     valid_until = models.DateField(null=True, blank=True)
     author = models.ForeignKey(User, models.PROTECT, related_name="+")
@@ -130,6 +134,10 @@ class ReleaseHold(BaseModel):
     identity_key = models.CharField(max_length=64, blank=True)
     reason_code = models.CharField(max_length=15, choices=Reason.choices)
     words = models.CharField(max_length=300, blank=True)
+    tells_of_delay = models.BooleanField(
+        default=False,
+        help_text="she may read that some tests of the visit are not released yet, and until when",
+    )
     placed_by = models.ForeignKey(User, models.PROTECT, related_name="+")
     placed_at = models.DateTimeField()
     backstop_at = models.DateTimeField()

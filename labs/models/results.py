@@ -34,7 +34,9 @@ class DiagnosticReport(BaseModel):
 
     The row is the head: it shows the newest version; `versions` keeps every one. `filler_key`
     is what the laboratory calls the order. `visible_from` is the earliest release among its
-    current results (its own when it has none); null = not for the patient.
+    current results (its own when it has none); null = not for the patient. While results of a
+    newer version are kept from her, the head stays as `shown_version` left it (null: the newest).
+    `not_released_until`: until when at the latest tests of this visit wait, where it may be said.
     """
 
     patient = models.ForeignKey(Patient, models.PROTECT, related_name="reports")
@@ -54,6 +56,8 @@ class DiagnosticReport(BaseModel):
     filed_at = models.DateTimeField()
     corrected = models.BooleanField(default=False)
     visible_from = models.DateTimeField(null=True)
+    shown_version = models.PositiveIntegerField(null=True)
+    not_released_until = models.DateTimeField(null=True)
 
     class Meta:
         constraints = [

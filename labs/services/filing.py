@@ -25,6 +25,7 @@ from labs.services.announcing import announce
 from labs.services.correcting import tell_of_corrections
 from labs.services.derived import refresh_corrected_calcium
 from labs.services.documents import store_documents
+from labs.services.frames import note_what_waits
 from labs.services.judging import QUEUED_DOUBTS, JudgedLine, Person, judge_line
 from labs.services.matching import match_group
 from labs.services.placing import Placed, place_lines
@@ -338,7 +339,9 @@ def _write(
     biomarkers.question_facts([*superseded, *withdrawn], laboratory=laboratory, now=work.now)
     biomarkers.propose(current, zone=work.settings.zone, now=work.now)
     derived = refresh_corrected_calcium(current, message=work.message, now=work.now)
-    refresh_heads(moved, now=work.now)
+    kept = refresh_heads(moved, now=work.now)
+    if kept or terms.tell_of_delay or any(draft.head.not_released_until for draft in moved):
+        note_what_waits(patient_id, [draft.head for draft in moved], now=work.now)
     filed = [*current, *derived.filed]
     tell_of_corrections([*superseded, *derived.lost], filed, now=work.now)
     _alarm(work, filed, wrong_patient)

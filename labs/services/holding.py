@@ -26,6 +26,7 @@ from labs.services.derived import release_with
 from labs.services.release import (
     Release,
     active_holds,
+    as_without_hold,
     backstop_of,
     covers,
     later_of,
@@ -82,9 +83,11 @@ def hold(
     backstop_at: datetime,
     actor: User,
     now: datetime,
+    tells_of_delay: bool = False,
 ) -> ReleaseHold:
     """Hold a report, or one result of it, as a clinician of her care team.
 
+    `tells_of_delay`: she may read that some tests of the visit wait, the same whatever is held.
     Runs as the actor. What she could see already is gone from her pages; whether she had seen it
     is for `labs.holds.who_saw`. Raises: NotFound, Forbidden, InvalidInput.
     """
@@ -103,6 +106,7 @@ def hold(
             backstop_at=backstop_at,
             actor_id=actor.pk,
             now=now,
+            tells_of_delay=tells_of_delay,
         )
 
 
@@ -128,7 +132,7 @@ def request_hold(*, viewer: Viewer, report_id: UUID, until: datetime, now: datet
 
 
 def lift(*, hold_id: UUID, actor: User, reason: str, now: datetime) -> ReleaseHold:
-    """End a hold as a clinician of her care team; what nothing else holds is visible at once.
+    """End a hold as a clinician of her care team; what no hold or rule keeps is visible at once.
 
     Raises: NotFound, Forbidden, HeldByRequest, AlreadyLifted, InvalidInput.
     """
@@ -141,7 +145,7 @@ def lift(*, hold_id: UUID, actor: User, reason: str, now: datetime) -> ReleaseHo
             raise HeldByRequest()
         _end([placed], actor_id=actor.pk, reason=reason.strip()[:300], now=now)
         release = Release(now, Basis.PERSON, "", actor.pk)
-        _let_go(placed.patient_id, lambda row: _covered(placed, row), release, now=now)
+        _end_of_hold(placed, release, now=now)
         _audit("lift", placed, now=now)
     return placed
 
@@ -153,7 +157,7 @@ def take_back(*, viewer: Viewer, hold_id: UUID, now: datetime) -> ReleaseHold:
     placed = _locked(hold_id)
     _end([placed], actor_id=viewer.user_id, reason="", now=now)
     release = Release(now, Basis.PATIENT_REQUEST, "")
-    _let_go(placed.patient_id, lambda row: _covered(placed, row), release, now=now)
+    _end_of_hold(placed, release, now=now)
     return placed
 
 
@@ -177,7 +181,9 @@ def release_now(*, report_id: UUID, actor: User, reason: str, now: datetime) -> 
         ]
         _end(ending, actor_id=actor.pk, reason=reason.strip()[:300], now=now)
         release = Release(now, Basis.PERSON, "", actor.pk)
-        moved = _let_go(report.patient_id, lambda row: row.report_id == report.id, release, now=now)
+        moved = _let_go(
+            report, lambda row: row.report_id == report.id, lambda row: release, now=now
+        )
         if not moved.shown:
             raise NothingToRelease()
         audit.record(
@@ -225,6 +231,7 @@ def _place(
     backstop_at: datetime,
     actor_id: UUID,
     now: datetime,
+    tells_of_delay: bool = False,
 ) -> ReleaseHold:
     if not now < backstop_at <= now + settings.RELEASE_HOLD_AT_MOST:
         days = settings.RELEASE_HOLD_AT_MOST.days
@@ -241,6 +248,7 @@ def _place(
         placed_by_id=actor_id,
         placed_at=now,
         backstop_at=backstop_at,
+        tells_of_delay=tells_of_delay,
     )
     placed.save(force_insert=True)
     with identity(system(AS_RELEASE)):
@@ -253,7 +261,7 @@ def _place(
             ),
             now=now,
         )
-        _tell(report.patient_id, moved, now=now)
+        _tell(report, moved, now=now)
     _audit("hold", placed, now=now)
     return placed
 
@@ -276,7 +284,9 @@ def _locked(hold_id: UUID) -> ReleaseHold:
     if found is None:
         raise NotFound()
     take_turn(found.patient_id)
-    return ReleaseHold.objects.get(id=hold_id)
+    with identity(system(AS_RELEASE)):
+        # The patient herself does not see a report that she hides.
+        return ReleaseHold.objects.select_related("report").get(id=hold_id)
 
 
 def _end(holds: list[ReleaseHold], *, actor_id: UUID, reason: str, now: datetime) -> None:
@@ -287,24 +297,40 @@ def _end(holds: list[ReleaseHold], *, actor_id: UUID, reason: str, now: datetime
         placed.save(update_fields=["lifted_at", "lifted_by", "lift_reason"])
 
 
+def _end_of_hold(placed: ReleaseHold, release: Release, *, now: datetime) -> None:
+    """Give what the hold kept this release, but not before a rule lets it go.
+
+    Ending a hold is no decision against a rule: `release_now` is.
+    """
+
+    def decided(row: Observation) -> Release:
+        if row.release_basis != Basis.BACKSTOP:
+            return release_columns(row)
+        by_rule = as_without_hold(row)
+        assert by_rule.visible_from is not None
+        return by_rule if by_rule.visible_from > now else release
+
+    _let_go(placed.report, lambda row: _covered(placed, row), decided, now=now)
+
+
 def _let_go(
-    patient_id: UUID,
+    report: DiagnosticReport,
     chosen: Callable[[Observation], bool],
-    release: Release,
+    release: Callable[[Observation], Release],
     *,
     now: datetime,
 ) -> _Moved:
     """Give the chosen results that still wait this release, as far as no other hold forbids."""
     with identity(system(AS_RELEASE)):
-        holds = active_holds(patient_id, now=now)
+        holds = active_holds(report.patient_id, now=now)
 
         def decided(row: Observation) -> Release:
             if not withheld(row, now=now) or row.visible_from is None:
                 return release_columns(row)
-            return later_of(release, backstop_of(holds, row.report_id, row.identity_key))
+            return later_of(release(row), backstop_of(holds, row.report_id, row.identity_key))
 
-        moved = _move(patient_id, chosen, decided, now=now)
-        _tell(patient_id, moved, now=now)
+        moved = _move(report.patient_id, chosen, decided, now=now)
+        _tell(report, moved, now=now)
     return moved
 
 
@@ -363,9 +389,11 @@ def _set(row: Observation, release: Release, moved: _Moved, *, now: datetime) ->
         moved.shown.append(row)
 
 
-def _tell(patient_id: UUID, moved: _Moved, *, now: datetime) -> None:
-    reports = {row.report_id for row in moved.changed if row.report_id is not None}
-    heads = refresh_visibility(patient_id, reports)
+def _tell(report: DiagnosticReport, moved: _Moved, *, now: datetime) -> None:
+    patient_id = report.patient_id
+    # The report itself, too: what is said of its delay may change although no result moved.
+    reports = {row.report_id for row in moved.changed if row.report_id is not None} | {report.id}
+    heads = refresh_visibility(patient_id, reports, now=now)
     lines: list[tuple[str, UUID, str]] = [
         ("Observation", row.id, Change.Kind.GONE) for row in moved.lost
     ]

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from clinical.result_status import Shown
 from clinical.states import PortalState
@@ -52,6 +52,7 @@ class ReleaseTerms:
     laboratory: SendingLaboratory
     rules: tuple[Rule, ...]
     holds: tuple[ReleaseHold, ...]
+    tell_of_delay: bool = False
 
     def release_of(
         self,
@@ -106,16 +107,50 @@ def _following(replaced: Observation, now: datetime) -> Release | None:
 
 def load_terms(laboratory: SendingLaboratory, *, patient_id: UUID, now: datetime) -> ReleaseTerms:
     """Return the approved rules of a laboratory and the holds on a patient: two statements."""
-    rules = ReleaseRule.objects.select_related("organization").filter(
+    rules = _approved_rules(laboratory)
+    holds = tuple(active_holds(patient_id, now=now))
+    return ReleaseTerms(
+        laboratory,
+        tuple(_rule(row) for row in rules),
+        holds,
+        tell_of_delay=any(rule.tells_of_delay for rule in rules)
+        or any(hold.tells_of_delay for hold in holds),
+    )
+
+
+def _approved_rules(laboratory: SendingLaboratory) -> QuerySet[ReleaseRule]:
+    return ReleaseRule.objects.select_related("organization").filter(
         Q(laboratory__isnull=True) | Q(laboratory=laboratory),
         organization_id=laboratory.organization_id,
         approved_at__isnull=False,
     )
-    return ReleaseTerms(
-        laboratory,
-        tuple(_rule(row) for row in rules),
-        tuple(active_holds(patient_id, now=now)),
+
+
+def as_without_hold(row: Observation) -> Release:
+    """Return the release that the rules gave a result when it came, whatever held it since.
+
+    A correction follows the version that came first, by the rules of that day.
+    """
+    first = (
+        Observation.objects.select_related("report", "laboratory__organization")
+        .filter(patient_id=row.patient_id, identity_key=row.identity_key)
+        .order_by("version")[0]
     )
+    assert first.report is not None
+    assert first.laboratory is not None
+    rules = _approved_rules(first.laboratory).filter(approved_at__lte=first.filed_at)
+    finished = Finished(
+        result_class=result_class(
+            category=first.report.category,
+            report_loinc=first.report.loinc,
+            analyte_key=first.analyte_key,
+        ),
+        analyte_key=first.analyte_key,
+        loinc=first.loinc,
+        issued_at=first.issued_at,
+    )
+    decision = decide([_rule(rule) for rule in rules], finished, now=first.filed_at)
+    return Release(decision.visible_from, Observation.ReleaseBasis.RULE, decision.rule_version)
 
 
 def _rule(row: ReleaseRule) -> Rule:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.db.models import Min, Q, QuerySet
+from django.db.models import QuerySet
 
 from core import audit
 from core.areas import Area
@@ -12,6 +12,7 @@ from core.db import identity, system
 from core.models import AuditEvent
 from labs.models import DiagnosticReport, Observation, ReleaseHold
 from labs.services.announcing import announce_released
+from labs.services.frames import FRAME_COLUMNS, note_what_waits, set_frames
 from labs.services.turns import try_turn
 from worklist.models import Urgency, WorkItem
 from worklist.services import Fact, raise_item
@@ -48,7 +49,9 @@ def _announce_for(patient_id: UUID, *, now: datetime) -> int:
         if not rows:
             return 0
         Observation.objects.filter(id__in=[row.id for row in rows]).update(announced_at=now)
-        heads = refresh_visibility(patient_id, {row.report_id for row in rows if row.report_id})
+        heads = refresh_visibility(
+            patient_id, {row.report_id for row in rows if row.report_id}, now=now
+        )
         announce_released(heads=heads, rows=rows, now=now)
         audit.record(
             action=AuditEvent.Action.UPDATE,
@@ -62,21 +65,14 @@ def _announce_for(patient_id: UUID, *, now: datetime) -> int:
         return len(rows)
 
 
-def refresh_visibility(patient_id: UUID, report_ids: Iterable[UUID]) -> list[DiagnosticReport]:
-    """Set each report's visibility from its current results; return the reports."""
-    shown = Q(visible_from__isnull=False, withdrawn_at__isnull=True)
-    found = dict(
-        Observation.objects.current()
-        .filter(patient_id=patient_id, report_id__in=report_ids)
-        .order_by()
-        .values("report_id")
-        .annotate(visible=Min("visible_from", filter=shown))
-        .values_list("report_id", "visible")
-    )
-    heads = list(DiagnosticReport.objects.filter(patient_id=patient_id, id__in=found))
-    for head in heads:
-        head.visible_from = found[head.id]
-    DiagnosticReport.objects.bulk_update(heads, ["visible_from"])
+def refresh_visibility(
+    patient_id: UUID, report_ids: Iterable[UUID], *, now: datetime
+) -> list[DiagnosticReport]:
+    """Set what she sees of each report's head from its current results; return the reports."""
+    heads = list(DiagnosticReport.objects.filter(patient_id=patient_id, id__in=report_ids))
+    set_frames(heads, now=now)
+    DiagnosticReport.objects.bulk_update(heads, FRAME_COLUMNS)
+    note_what_waits(patient_id, heads, now=now)
     return heads
 
 

@@ -6,7 +6,7 @@ from functools import lru_cache
 from uuid import UUID
 
 from django.contrib.postgres.fields import ArrayField
-from django.db.models import Min, OuterRef, Q, Subquery, UUIDField
+from django.db.models import DateTimeField, Min, OuterRef, Q, Subquery, UUIDField
 
 from clinical.result_status import Shown, report_status
 from core.prepared import Given, Prepared, insert, update
@@ -15,16 +15,10 @@ from labs.hl7.oru import Report, join_notes
 from labs.hl7.timestamps import Timestamp
 from labs.models import DiagnosticReport, InboundMessage, Observation, ReportVersion
 from labs.models.results import FhirStatus
+from labs.services.frames import FRAME_COLUMNS, set_frames, status_of
 from labs.services.judging import filler_key
 
-# Codes of OBR-25 that the official map leaves open.
-_STATUS = {
-    "A": FhirStatus.PARTIAL,
-    "M": FhirStatus.PRELIMINARY,
-    "N": FhirStatus.REGISTERED,
-}
 _TELLS_SOMETHING_ALONE = frozenset("OISNX")
-_FINISHED = frozenset({"final", "corrected", "amended", "cancelled", "entered-in-error"})
 
 
 @dataclass
@@ -37,6 +31,8 @@ class ReportDraft:
     is_stale: bool = False
     known_comment: str = ""
     known_status_sent: str = ""
+    known_resulted_at: datetime | None = None
+    known_effective_at: datetime | None = None
     member_statuses: list[str] = field(default_factory=list)
     changed: bool = False
     corrected: bool = False
@@ -70,6 +66,9 @@ def drafts_of(
         for head in DiagnosticReport.objects.annotate(
             known_comment=Subquery(latest.values("lab_comment")[:1]),
             known_status_sent=Subquery(latest.values("status_sent")[:1]),
+            known_resulted_at=Subquery(
+                latest.filter(resulted_at__isnull=False).values("resulted_at")[:1]
+            ),
         ).filter(
             patient_id=patient_id,
             laboratory_id=message.laboratory_id,
@@ -90,7 +89,9 @@ def drafts_of(
                 is_new=False,
                 known_comment=known.known_comment or "",
                 known_status_sent=known.known_status_sent or "",
-                is_stale=_older(report.result_at.instant, known.resulted_at),
+                known_resulted_at=known.known_resulted_at,
+                known_effective_at=known.effective_at,
+                is_stale=_older(report.result_at.instant, known.known_resulted_at),
                 was_visible=seen_at(known, now),
             )
         drafts.setdefault(key, draft)
@@ -139,20 +140,6 @@ def seen_at(head: DiagnosticReport, now: datetime) -> bool:
     return head.visible_from is not None and head.visible_from <= now
 
 
-def head_status(draft: ReportDraft) -> str:
-    """Return the FHIR status: OBR-25, else what the results of this message add up to."""
-    code = draft.report.status.strip().upper()
-    mapped = report_status(code).fhir_status or _STATUS.get(code)
-    if mapped:
-        return mapped
-    members = set(draft.member_statuses)
-    if len(members) == 1:
-        return next(iter(members))
-    if members & {"corrected", "amended"} and members <= _FINISHED:
-        return FhirStatus.CORRECTED
-    return FhirStatus.FINAL if members and members <= _FINISHED else FhirStatus.PARTIAL
-
-
 def settle_versions(
     drafts: list[ReportDraft], *, message: InboundMessage, now: datetime
 ) -> list[ReportDraft]:
@@ -162,7 +149,7 @@ def settle_versions(
     """
     moved = []
     for draft in drafts:
-        status = head_status(draft)
+        status = status_of(draft.report.status, draft.member_statuses)
         if not (draft.is_new or draft.changed or _head_differs(draft, status)):
             continue
         draft.head.version += 1
@@ -171,7 +158,7 @@ def settle_versions(
         if not draft.is_stale:
             draft.head.status = status
             draft.head.collected_at = draft.report.collected_at.instant
-            draft.head.resulted_at = draft.report.result_at.instant or draft.head.resulted_at
+            draft.head.resulted_at = draft.report.result_at.instant or draft.known_resulted_at
             draft.head.effective_at = _usable(draft.report.collected_at) or draft.head.effective_at
         draft.version = ReportVersion(
             patient_id=draft.head.patient_id,
@@ -201,13 +188,16 @@ def _head_differs(draft: ReportDraft, status: str) -> bool:
     return (
         draft.report.status != draft.known_status_sent
         or draft.comment != draft.known_comment
-        or (resulted is not None and resulted != draft.head.resulted_at)
+        or (resulted is not None and resulted != draft.known_resulted_at)
     )
 
 
 @lru_cache(maxsize=1)
 def _summaries() -> Prepared:
     shown = Q(visible_from__isnull=False, withdrawn_at__isnull=True)
+    kept = Q(withdrawn_at__isnull=True) & (
+        Q(visible_from__isnull=True) | Q(visible_from__gt=Given("now", DateTimeField()))
+    )
     return Prepared(
         Observation.objects.current()
         .filter(
@@ -219,29 +209,29 @@ def _summaries() -> Prepared:
             visible=Min("visible_from", filter=shown),
             first=Min("effective_at"),
             live=Min("position", filter=~Q(state="RETRACTED")),
+            kept=Min("position", filter=kept),
         )
     )
 
 
-_MOVING = (
-    "version", "status", "collected_at", "resulted_at", "effective_at", "filed_at", "corrected",
-    "visible_from",
-)  # fmt: skip
+_MOVING = ("version", "corrected", *FRAME_COLUMNS)
 
 
-def refresh_heads(drafts: list[ReportDraft], *, now: datetime) -> None:
-    """Set each head's visibility and time from its current results."""
+def refresh_heads(drafts: list[ReportDraft], *, now: datetime) -> bool:
+    """Set each head's visibility and time from its current results; say whether some are kept."""
     if not drafts:
-        return
+        return False
     summary = {
         row["report_id"]: row
         for row in _summaries().rows(
             patients=list({draft.head.patient_id for draft in drafts}),
             reports=[draft.head.id for draft in drafts],
+            now=now,
         )
     }
     for draft in drafts:
         found = summary.get(draft.head.id)
+        draft.head.shown_version = None
         if found is None:
             alone = report_status(draft.report.status).shown is Shown.YES
             draft.head.visible_from = now if alone else None
@@ -252,5 +242,10 @@ def refresh_heads(drafts: list[ReportDraft], *, now: datetime) -> None:
         if found["live"] is None:
             draft.head.status = FhirStatus.ENTERED_IN_ERROR
             draft.head.visible_from = None
+    kept = [draft for draft in drafts if summary.get(draft.head.id, {}).get("kept") is not None]
+    if kept:
+        before = {draft.head.id: draft.known_effective_at for draft in kept}
+        set_frames([draft.head for draft in kept], now=now, effective_before=before)
     for draft in drafts:
         update(draft.head, *_MOVING)
+    return bool(kept)

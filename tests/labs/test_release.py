@@ -28,6 +28,7 @@ from tests.labs.releasing import (
     the_report,
     the_result,
 )
+from tests.tokens import viewer_of
 from worklist.models import WorkItem
 
 pytestmark = pytest.mark.django_db
@@ -265,6 +266,42 @@ def test_lifting_shows_it_at_once_in_the_name_of_a_person(cast: Cast, now: datet
     assert releasing.announce_due(now=later) == 0
     with pytest.raises(holding.AlreadyLifted):
         lift(cast, placed, later)
+
+
+def test_ending_a_hold_ends_no_rule(cast: Cast, now: datetime) -> None:
+    """Neither a clinician who lifts nor a patient who takes back decides against a law."""
+    rule_for_markers(cast)
+    deliver(now, Obx("31"), Obx("28", **MARKER))
+    for backstop in (timedelta(hours=1), timedelta(days=7)):
+        placed = place(cast, the_report(), now, backstop_at=now + backstop)
+        lift(cast, placed, now + SECOND)
+        assert (the_result(ANNAS).visible_from, the_result(ANNAS).release_basis) == (
+            now + H72,
+            "rule",
+        )
+        assert seen(cast, now + SECOND) == ["31"]
+    deliver(now + 2 * SECOND, Obx("29", status="C", **MARKER))
+    viewer = viewer_of(cast.anna_user)
+    report = the_report()
+    with identity(viewer.identity):
+        asked = ReleaseHold(
+            patient_id=cast.anna.id,
+            report=report,
+            reason_code="patient_request",
+            placed_by=cast.anna_user,
+            placed_at=now,
+            backstop_at=now + WEEK,
+        )
+        asked.save(force_insert=True)
+    with identity(system("release")):
+        Observation.objects.current().filter(loinc=ANNAS).update(
+            visible_from=asked.backstop_at, release_basis="backstop", release_rule_version="hold-1"
+        )
+    later = now + 3 * SECOND
+    with identity(viewer.identity):
+        holding.take_back(viewer=viewer, hold_id=asked.id, now=later)
+    assert the_result(ANNAS).visible_from == now + H72
+    assert seen(cast, now + H72) == ["29", "31"]
 
 
 def test_a_second_hold_keeps_what_the_first_lets_go(cast: Cast, now: datetime) -> None:

@@ -91,6 +91,19 @@ def test_the_page_of_a_report_leads_to_holding_and_the_report_says_that_it_is_he
     assert "Held from the patient until" in page(clara, address)
 
 
+@pytest.mark.parametrize("ticked", [False, True])
+def test_whoever_holds_says_whether_she_may_know_that_something_waits(
+    cast: Cast, report: DiagnosticReport, ticked: bool
+) -> None:
+    until = utc_now() + timedelta(days=3)
+    one = the_result("6875-9").identity_key
+    sent = fill(until, what=one, **({"tells_of_delay": "on"} if ticked else {}))
+    signed_in(cast.clinician).post(at("releasehold", "place", report.pk), sent, follow=True)
+    assert the_hold().tells_of_delay is ticked
+    (shown_report,) = api_of(cast.anna_user, LABS).get("patients/me/reports").json()["items"]
+    assert (shown_report["not_released"] is not None) is ticked
+
+
 def test_it_says_who_had_seen_it(cast: Cast, report: DiagnosticReport) -> None:
     assert shown(cast) == 2
     api_of(cast.dora, LABS).get(f"patients/{cast.anna.id}/reports/{report.id}")
@@ -278,6 +291,7 @@ def test_a_rule_takes_two_people_and_can_then_only_be_ended(cast: Cast) -> None:
     clara, cora = signed_in(cast.clinician), signed_in(second)
     assert clara.post(at("releaserule", "add"), draft(cast)).status_code == 302
     rule = the_rule()
+    assert not rule.tells_of_delay
     address = at("releaserule", "change", rule.pk)
     assert APPROVE not in page(clara, address)
     clara.post(address, {**draft(cast), APPROVE: "1"})
@@ -296,8 +310,9 @@ def test_whoever_changes_a_draft_stands_for_it(cast: Cast) -> None:
     clara, cora = signed_in(cast.clinician), signed_in(second)
     clara.post(at("releaserule", "add"), draft(cast))
     address = at("releaserule", "change", the_rule().pk)
-    cora.post(address, {**draft(cast, amount="1"), APPROVE: "1"})
+    cora.post(address, {**draft(cast, amount="1", tells_of_delay="on"), APPROVE: "1"})
     changed = the_rule()
+    assert changed.tells_of_delay
     assert (changed.author_id, changed.amount, changed.approved_at) == (second.pk, 1, None)
 
 
