@@ -84,8 +84,8 @@ class Rule:
     def due(self, final_at: datetime) -> datetime:
         """Return the first instant (UTC) at which a result final at `final_at` may be seen.
 
-        A local hour that a change of clocks skips is taken as the first instant after it; one
-        that comes twice as the earlier.
+        A local hour that a change of clocks skips comes later by what is skipped (02:30 is 03:30);
+        one that comes twice is the earlier.
         """
         if self.timing is Timing.ELAPSED_HOURS:
             return final_at.astimezone(UTC) + timedelta(hours=self.amount)

@@ -1,14 +1,16 @@
 """Rules and holds in the record: what is visible when, what the tick tells, and once."""
 
+import contextlib
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from celery import current_app
 
 from core.db import identity, system
 from core.models import AuditEvent
 from labs.models import Observation, ReleaseHold
-from labs.services import holding, releasing
+from labs.services import filing, holding, releasing
 from labs.services.intake import sweep
 from notifications.models import Notification
 from patients.viewer import staff_viewer
@@ -417,3 +419,38 @@ def test_a_hold_takes_back_the_notice_that_waits(cast: Cast, now: datetime) -> N
     with identity(system("notifications")):
         row = Notification.objects.get()
     assert (row.state, row.reason) == ("skipped", "no-longer-applies")
+
+
+def test_a_critical_value_reaches_staff_with_the_broker_gone(
+    cast: Cast, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """REL-5: no task is sent, no tick runs; the work item commits with the result or not at all."""
+    monkeypatch.setattr(current_app.conf, "broker_url", "redis://127.0.0.1:1/0")
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise AssertionError("a task was sent")
+
+    monkeypatch.setattr(current_app, "send_task", refuse)
+    monkeypatch.setattr("celery.app.task.Task.apply_async", refuse)
+    rule_for_markers(cast, result_class="labs", amount=720)
+    deliver(now, Obx("14.9", flag="HH", **CALCIUM))
+    assert seen(cast, now) == []
+    with identity(system("worklist")):
+        item = WorkItem.objects.get(concern="calcium")
+    assert (item.raised_at, item.patient_id) == (now, cast.anna.id)
+
+
+def test_a_filing_that_breaks_after_the_alarm_leaves_neither(
+    cast: Cast, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(**_: Any) -> None:
+        raise RuntimeError("the machine stops here")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(filing, "announce", broken)
+        with contextlib.suppress(RuntimeError):
+            deliver(now, Obx("14.9", flag="HH", **CALCIUM))
+    with identity(system("lab-intake")):
+        assert not Observation.objects.exists()
+    with identity(system("worklist")):
+        assert not WorkItem.objects.filter(concern="calcium").exists()

@@ -124,7 +124,7 @@ def test_a_local_day_begins_at_local_midnight(zone: str, final: datetime, due: d
 @pytest.mark.parametrize(
     ("at", "due"),
     [
-        # 02:30 does not exist on that day: the first instant after the gap, not before it.
+        # 02:30 does not exist on that day: 03:30, after the gap and not before it.
         (time(2, 30), datetime(2026, 3, 29, 1, 30, tzinfo=UTC)),
         (time(8), datetime(2026, 3, 29, 6, tzinfo=UTC)),
     ],
@@ -222,3 +222,89 @@ def test_the_class_of_a_result(
 ) -> None:
     found = result_class(category=category, report_loinc=code, analyte_key=analyte)
     assert found is expected
+
+
+# --- the table of REL-1: each rule at T-1 s, T and T+1 s, in each zone, across clock changes
+
+TABLE = {
+    "elapsed 72 h": {"timing": Timing.ELAPSED_HOURS, "amount": 72},
+    "third day": {"timing": Timing.LOCAL_DAY, "amount": 3},
+    "next morning": {"timing": Timing.LOCAL_DAY, "amount": 1, "at": time(8)},
+    "next night": {"timing": Timing.LOCAL_DAY, "amount": 1, "at": time(2, 30)},
+}
+# zone: days (local) on which its clocks change in 2026; none where they never do
+CHANGES = {
+    "America/New_York": (date(2026, 3, 8), date(2026, 11, 1)),
+    "Europe/Berlin": (date(2026, 3, 29), date(2026, 10, 25)),
+    "Australia/Lord_Howe": (date(2026, 4, 5), date(2026, 10, 4)),
+    "America/Phoenix": (date(2026, 3, 8), date(2026, 11, 1)),
+    "Asia/Kolkata": (date(2026, 3, 29), date(2026, 10, 25)),
+}
+# zone: (hours of the day of each change)
+LENGTHS = {
+    "America/New_York": (23, 25),
+    "Europe/Berlin": (23, 25),
+    "Australia/Lord_Howe": (24.5, 23.5),
+    "America/Phoenix": (24, 24),
+    "Asia/Kolkata": (24, 24),
+}
+
+
+@pytest.mark.parametrize("zone", CHANGES)
+def test_the_days_of_the_table_are_as_long_as_they_are(zone: str) -> None:
+    """Otherwise the table would not cross a change of clocks at all."""
+    there = ZoneInfo(zone)
+    found = []
+    for day in CHANGES[zone]:
+        start = datetime.combine(day, time(0), there).astimezone(UTC)
+        end = datetime.combine(day + timedelta(days=1), time(0), there).astimezone(UTC)
+        found.append((end - start) / timedelta(hours=1))
+    assert tuple(found) == LENGTHS[zone]
+
+
+@pytest.mark.parametrize("name", TABLE)
+@pytest.mark.parametrize(
+    ("zone", "day"), [(zone, day) for zone, days in CHANGES.items() for day in days]
+)
+@given(before=st.integers(0, 3), second=st.integers(0, 24 * 3600 - 1))
+def test_a_rule_opens_at_its_second_in_every_zone(
+    name: str, zone: str, day: date, before: int, second: int
+) -> None:
+    """One second before it is closed, at it and after it is open: said twice, by two ways."""
+    one = rule(zone=zone, **TABLE[name])
+    there = ZoneInfo(zone)
+    start = datetime.combine(day - timedelta(days=before), time(0), there).astimezone(UTC)
+    final = start + timedelta(seconds=second)
+    due = one.due(final)
+    for at in (due - SECOND, due, due + SECOND):
+        seen = decide([one], finished(final), now=at).visible_from
+        assert (seen <= at) is (at >= due)
+        assert seen == max(at, due)
+    if one.timing is Timing.ELAPSED_HOURS:
+        assert due - final == timedelta(hours=72)
+        return
+    wanted = final.astimezone(there).date() + timedelta(days=one.amount)
+    local = due.astimezone(there)
+    assert local.date() == wanted
+    # The clock says the wanted hour, or later by what the change skipped.
+    gap = datetime.combine(wanted, local.time()) - datetime.combine(wanted, one.at)
+    assert timedelta() <= gap <= timedelta(hours=1)
+
+
+@pytest.mark.parametrize(
+    ("zone", "final", "due"),
+    [
+        # A day of 23 and one of 25 hours; half an hour in Lord Howe; none where clocks stay.
+        ("America/New_York", "2026-03-07T17:00Z", "2026-03-08T12:00Z"),
+        ("America/New_York", "2026-10-31T16:00Z", "2026-11-01T13:00Z"),
+        ("Europe/Berlin", "2026-03-28T11:00Z", "2026-03-29T06:00Z"),
+        ("Europe/Berlin", "2026-10-24T10:00Z", "2026-10-25T07:00Z"),
+        ("Australia/Lord_Howe", "2026-04-04T01:00Z", "2026-04-04T21:30Z"),
+        ("Australia/Lord_Howe", "2026-10-03T01:30Z", "2026-10-03T21:00Z"),
+        ("America/Phoenix", "2026-03-07T19:00Z", "2026-03-08T15:00Z"),
+        ("Asia/Kolkata", "2026-03-28T06:30Z", "2026-03-29T02:30Z"),
+    ],
+)
+def test_eight_in_the_morning_after_by_hand(zone: str, final: str, due: str) -> None:
+    one = rule(zone=zone, **TABLE["next morning"])
+    assert one.due(datetime.fromisoformat(final)) == datetime.fromisoformat(due)
