@@ -113,6 +113,7 @@ WHY_NOT: dict[str, str] = {
     "not-wanted": "You chose not to be told of these.",
     "no-longer-applies": "It no longer applied.",
     "paused": "You asked to be left alone for a while.",
+    "overtaken": "A later reminder said the same.",
     "quiet-hours": "It would have disturbed you at night.",
     "recipient-inactive": "The account is closed.",
     "stale": "It was planned too late to be of use.",

@@ -172,12 +172,20 @@ def plan_everywhere(
     return plan_many(drafts, now=now)
 
 
-def withdraw(*, subject_id: UUID, patient_id: UUID, reason: str, now: datetime) -> int:
-    """Skip what is planned about a subject and no longer holds; return how many rows."""
+def withdraw(
+    *, subject_id: UUID, patient_id: UUID, reason: str, now: datetime, keep: str = ""
+) -> int:
+    """Skip what is planned about a subject and no longer holds; return how many rows.
+
+    Rows whose occurrence begins with `keep` stay.
+    """
     with identity(system("notifications")):
-        return Notification.objects.filter(
+        rows = Notification.objects.filter(
             patient_id=patient_id, subject_id=subject_id, state=Notification.State.PLANNED
-        ).update(state=Notification.State.SKIPPED, reason=reason, settled_at=now)
+        )
+        if keep:
+            rows = rows.exclude(occurrence__startswith=keep)
+        return rows.update(state=Notification.State.SKIPPED, reason=reason, settled_at=now)
 
 
 def page_on_call(

@@ -1,12 +1,22 @@
 """Which part hears of which event: the one place where features meet."""
 
-from core.events import CommentPublished, ReportReviewed, ResultsFiled, subscribe
+from core.events import (
+    AppointmentBooked,
+    AppointmentCancelled,
+    AppointmentRescheduled,
+    CommentPublished,
+    GrantChanged,
+    ReportReviewed,
+    ResultsFiled,
+    subscribe,
+)
 from notifications.events import NoticeNotReached
 from worklist.events import WorkItemEscalated
 
 
 def subscribe_all() -> None:
     """Register every subscriber; called once when the project starts."""
+    from appointments.services import reminding
     from labs.services import result_notices
     from notifications import services as notifications
     from worklist import services as worklist
@@ -16,3 +26,7 @@ def subscribe_all() -> None:
     subscribe(ReportReviewed, "labs.told-after-review", result_notices.on_report_reviewed)
     subscribe(WorkItemEscalated, "notifications.page-on-call", notifications.on_work_item_escalated)
     subscribe(NoticeNotReached, "worklist.call-her", worklist.on_notice_not_reached)
+    subscribe(AppointmentBooked, "appointments.booked-notice", reminding.on_booked)
+    subscribe(AppointmentRescheduled, "appointments.moved-notice", reminding.on_rescheduled)
+    subscribe(AppointmentCancelled, "appointments.cancelled-notice", reminding.on_cancelled)
+    subscribe(GrantChanged, "appointments.caregiver-reminders", reminding.on_grant_changed)
