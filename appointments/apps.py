@@ -7,8 +7,11 @@ class AppointmentsConfig(AppConfig):
 
     def ready(self) -> None:
         from appointments.notices import recheck_visit_notice
-        from notifications import rechecks
+        from appointments.services.links import link_for_notice
+        from notifications import links, rechecks
         from notifications.purposes import Purpose
 
         rechecks.register(Purpose.VISIT_BOOKED, recheck_visit_notice)
         rechecks.register(Purpose.VISIT_REMINDER, recheck_visit_notice)
+        for purpose in (Purpose.VISIT_BOOKED, Purpose.VISIT_REMINDER, Purpose.VISIT_CHANGED):
+            links.register(purpose, link_for_notice)

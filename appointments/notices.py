@@ -4,7 +4,7 @@ from datetime import datetime
 
 from appointments.models import Appointment
 from appointments.reminder_rules import LAST_USE, is_overtaken
-from appointments.services.reminding import occurrence
+from appointments.services.reminding import STANDING, occurrence
 from notifications.models import Notification
 from notifications.purposes import Purpose
 from notifications.rechecks import Skip
@@ -13,7 +13,7 @@ from notifications.rechecks import Skip
 def recheck_visit_notice(row: Notification, now: datetime) -> Skip | None:
     """Return None when the visit is booked for the time that the notice was planned for."""
     visit = Appointment.objects.filter(id=row.subject_id, patient_id=row.patient_id).first()
-    if visit is None or visit.status != Appointment.Status.BOOKED:
+    if visit is None or visit.status not in STANDING:
         return Skip("no-longer-applies")
     prefix = occurrence(visit.id, visit.sequence)
     if not row.occurrence.startswith(prefix):

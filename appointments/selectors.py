@@ -11,7 +11,7 @@ from uuid import UUID
 
 from django.db.models import QuerySet, UUIDField
 
-from appointments.models import Appointment, Hold, Location, VisitType
+from appointments.models import Appointment, CalendarFeed, Hold, Location, VisitType
 from appointments.opening_ids import OpeningRef
 from appointments.slots import (
     DayException,
@@ -409,3 +409,14 @@ def locations_for(viewer: Viewer, *, patient_id: UUID, now: datetime) -> QuerySe
     return Location.objects.filter(
         organization__in=_organizations(patient_id, now), is_active=True
     ).order_by("name", "id")
+
+
+def calendar_feeds_for(viewer: Viewer) -> QuerySet[CalendarFeed]:
+    """Return the calendar addresses in use: all of her record for a patient, a caregiver's own."""
+    live = CalendarFeed.objects.filter(revoked_at__isnull=True)
+    if viewer.patient_id is None:
+        return live
+    live = live.filter(patient_id=viewer.patient_id)
+    if viewer.kind == "patient" or viewer.user_id is None:
+        return live
+    return live.filter(user_id=viewer.user_id)

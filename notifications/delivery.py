@@ -14,7 +14,6 @@ from typing import Any
 from uuid import UUID
 
 import structlog
-from django.conf import settings
 from django.db.models import DateTimeField, Exists, Func, OuterRef, Q, QuerySet, TextField, Value
 
 from accounts.models import Membership
@@ -29,6 +28,7 @@ from notifications.channels import (
     message_id,
 )
 from notifications.events import NoticeNotReached
+from notifications.links import link_of
 from notifications.models import Notification
 from notifications.purposes import RULES, Purpose, PurposeRule
 from notifications.rechecks import Skip, Wait, recheck_of
@@ -313,7 +313,7 @@ def _hand_over(
             row.template,
             version=row.template_version,
             language=row.language,
-            link=settings.BASE_URL,
+            link=link_of(row, now),
             context=row.context,
         )
     except WordingError as error:

@@ -77,6 +77,14 @@ def channels_of_many(users: list[User], purpose: Purpose) -> dict[UUID, list[Not
     return {u.pk: [channel.INBOX] + ([] if u.pk in off else [channel.EMAIL]) for u in users}
 
 
+def wants_detail(user_id: UUID, purpose: Purpose, channel: Notification.Channel) -> bool:
+    """Return whether she lets what comes this way say more than that there is something."""
+    detail = ChannelPreference.Detail
+    return ChannelPreference.objects.filter(
+        user_id=user_id, purpose=purpose, channel=channel, detail__in=(detail.PLAIN, detail.FULL)
+    ).exists()
+
+
 def contact_refusal(patient_id: UUID, at: datetime) -> str:
     """Return why nobody may be told about this patient at `at`, or an empty text."""
     with connection.cursor() as cursor:

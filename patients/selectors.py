@@ -15,7 +15,7 @@ from core.errors import NotFound
 from core.models import AuditEvent
 from patients.models import CareTeamMember, Enrolment, Patient, ProfileFact
 from patients.names import normalised_family_name
-from patients.viewer import Viewer
+from patients.viewer import REACH_COLUMNS, Reach, Viewer, patient_viewer
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,29 @@ def records_of(user: User) -> list[Record]:
             Record(row[0], row[1], tuple(row[2]), row[3], row[4], row[5], row[6])
             for row in cursor.fetchall()
         ]
+
+
+def viewer_in(
+    user_id: UUID, patient_id: UUID, *, scopes: frozenset[str], client_id: str = ""
+) -> Viewer | None:
+    """Return a person as the viewer of one record now, for a capability that names both.
+
+    None when she may not open it (any more): account or grant ended, record closed, death.
+    `scopes` are cut to what her grant allows. Needs no identity.
+    """
+    user = User.objects.filter(pk=user_id, is_active=True).first()
+    if user is None:
+        return None
+    with connection.cursor() as cursor:
+        columns = ", ".join(REACH_COLUMNS)
+        cursor.execute(
+            f"SELECT {columns} FROM resolve_reach(%s, %s)",  # noqa: S608
+            [user_id, patient_id],
+        )
+        row = cursor.fetchone()
+    if row is None:
+        return None
+    return patient_viewer(user=user, reach=Reach.of(row), token_scopes=scopes, client_id=client_id)
 
 
 def own_patient(viewer: Viewer) -> Patient:

@@ -31,5 +31,6 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("accounts/", include("allauth.urls")),
     path("o/", include("accounts.oauth_urls")),
+    path("", include("appointments.urls")),
     path("", include("education.urls")),
 ]

@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from appointments.api import holds, prechecking, views
+from appointments.api import calendars, holds, prechecking, views
 
 _PATIENT = "patients/<str:patient_ref>"
 _VISIT = f"{_PATIENT}/appointments/<uuid:appointment_id>"
@@ -25,4 +25,11 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(f"{_PATIENT}/holds/<uuid:hold_id>/$renew", holds.RenewView.as_view()),
     path(f"{_PATIENT}/visit-types", views.VisitTypeListView.as_view()),
     path(f"{_PATIENT}/locations", views.LocationListView.as_view()),
+    path(
+        f"{_PATIENT}/appointments/<uuid:appointment_id>/calendar",
+        calendars.CalendarFileView.as_view(),
+    ),
+    path(f"{_PATIENT}/calendar-feeds", calendars.CalendarFeedListView.as_view()),
+    path(f"{_PATIENT}/calendar-feeds/<uuid:feed_id>", calendars.CalendarFeedDetailView.as_view()),
+    path("visit-links/$resolve", calendars.VisitLinkView.as_view()),
 ]

@@ -8,6 +8,7 @@ from appointments.models.booking import (
     PatientClaim,
     ResourceClaim,
 )
+from appointments.models.capabilities import CalendarFeed, VisitLink
 from appointments.models.checkin import ConsentText, PreVisit, PreVisitAnswer, Section
 from appointments.models.supply import (
     Availability,
@@ -25,6 +26,7 @@ __all__ = [
     "Availability",
     "AvailabilityException",
     "Block",
+    "CalendarFeed",
     "ConsentText",
     "Hold",
     "Location",
@@ -35,6 +37,7 @@ __all__ = [
     "ResourceClaim",
     "Schedule",
     "Section",
+    "VisitLink",
     "VisitType",
     "VisitTypeNeed",
 ]

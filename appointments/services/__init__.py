@@ -4,7 +4,16 @@ from appointments.claims import PatientBusy, TimeTaken
 from appointments.services.blocking import block_time, lift_block
 from appointments.services.booking import book, book_held
 from appointments.services.changing import cancel, change_status, start
+from appointments.services.feeds import (
+    FEED_SCOPES,
+    TooManyFeeds,
+    make_feed,
+    read_feed,
+    revoke_feed,
+    visit_file,
+)
 from appointments.services.holding import hold, release, renew
+from appointments.services.links import LinkOutdated, answer_link, read_link
 from appointments.services.moving import confirm, reschedule, reschedule_held
 from appointments.services.prechecking import (
     CheckInClosed,
@@ -42,12 +51,14 @@ from appointments.services.supply import (
 )
 
 __all__ = [
+    "FEED_SCOPES",
     "AppointmentsInTheWay",
     "CheckInClosed",
     "CheckInIncomplete",
     "CheckInNotOpen",
     "HoldExpired",
     "HoldRenewed",
+    "LinkOutdated",
     "NotOffered",
     "NotSelfBookable",
     "OtherVisitType",
@@ -59,12 +70,14 @@ __all__ = [
     "TimeTaken",
     "TooLateToCancel",
     "TooLateToMove",
+    "TooManyFeeds",
     "TooManyHolds",
     "VersionConflict",
     "WithAlternatives",
     "add_availability",
     "add_exception",
     "answer",
+    "answer_link",
     "block_time",
     "book",
     "book_held",
@@ -80,9 +93,14 @@ __all__ = [
     "create_visit_type",
     "hold",
     "lift_block",
+    "make_feed",
+    "read_feed",
+    "read_link",
     "release",
     "renew",
     "reschedule",
     "reschedule_held",
+    "revoke_feed",
     "start",
+    "visit_file",
 ]

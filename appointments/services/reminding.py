@@ -24,6 +24,8 @@ from worklist.services import Fact, raise_item
 
 _Action = AppointmentHistory.Action
 _Status = Appointment.Status
+STANDING = (_Status.BOOKED, _Status.CHECKED_IN)
+"""She is expected: only then is she reminded."""
 _CLINIC = ("staff", "system", "machine")
 
 
@@ -99,7 +101,7 @@ def on_grant_changed(delivered: Delivered) -> None:
         if grant is None:
             return
         visits = Appointment.objects.select_for_update(of=("self",), no_key=True).filter(
-            patient_id=grant.patient_id, status=_Status.BOOKED, starts_at__gt=delivered.now
+            patient_id=grant.patient_id, status__in=STANDING, starts_at__gt=delivered.now
         )
         drafts = [
             draft
@@ -126,6 +128,7 @@ def _people(visit: Appointment, at: datetime) -> list[_Told]:
 
 def _visit(delivered: Delivered) -> Appointment | None:
     """Return the visit, locked so that no two workers plan for different states of it."""
+    assert delivered.patient_id is not None
     return (
         Appointment.objects.select_for_update(of=("self",), no_key=True)
         .filter(id=delivered.subject_id, patient_id=delivered.patient_id)
@@ -134,7 +137,7 @@ def _visit(delivered: Delivered) -> Appointment | None:
 
 
 def _holds(visit: Appointment, delivered: Delivered) -> bool:
-    return visit.status == _Status.BOOKED and visit.sequence == delivered.payload["sequence"]
+    return visit.status in STANDING and visit.sequence == delivered.payload["sequence"]
 
 
 def _forget_earlier(visit: Appointment, *, now: datetime) -> None:

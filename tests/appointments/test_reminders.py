@@ -178,7 +178,9 @@ def test_moved_by_herself_she_hears_of_the_new_time_only_by_reminders(
     assert sorted(rows(occurrence__contains=":0:")) == [
         (rung, *gone) for rung in ("1d", "2h", "7d", "booked")
     ]
-    assert rows(occurrence__contains=":1:") == [(rung, "planned", "") for rung in ("7d", "1d", "2h")]
+    assert rows(occurrence__contains=":1:") == [
+        (rung, "planned", "") for rung in ("7d", "1d", "2h")
+    ]
     assert row("2h", 1).send_after == clinic.at(9, on=LATER)
 
 

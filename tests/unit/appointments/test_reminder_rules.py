@@ -23,24 +23,26 @@ def at(text: str) -> datetime:
     return datetime.fromisoformat(text).astimezone(UTC)
 
 
+# Her zone, the visit, and the reminders a week and a day before.
+DAYS = """
+Europe/Berlin        2026-03-30T10:00+02:00  2026-03-23T09:00+01:00  2026-03-29T09:00+02:00
+Europe/Berlin        2026-10-26T10:00+01:00  2026-10-19T09:00+02:00  2026-10-25T09:00+01:00
+America/New_York     2026-03-09T10:00-04:00  2026-03-02T09:00-05:00  2026-03-08T09:00-04:00
+America/New_York     2026-11-02T10:00-05:00  2026-10-26T09:00-04:00  2026-11-01T09:00-05:00
+America/Phoenix      2026-03-09T10:00-07:00  2026-03-02T09:00-07:00  2026-03-08T09:00-07:00
+Australia/Lord_Howe  2026-10-05T10:00+11:00  2026-09-28T09:00+10:30  2026-10-04T09:00+11:00
+Asia/Kolkata         2026-03-30T10:00+05:30  2026-03-23T09:00+05:30  2026-03-29T09:00+05:30
+Pacific/Honolulu     2026-11-23T09:00+01:00  2026-11-15T09:00-10:00  2026-11-21T09:00-10:00
+"""
+
+
 @pytest.mark.parametrize(
-    ("zone", "visit", "week", "day"),
-    [
-        # The clocks change between the reminder and the visit: it is nine o'clock all the same.
-        ("Europe/Berlin", "2026-03-30T10:00+02:00", "2026-03-23T09:00+01:00", "2026-03-29T09:00+02:00"),
-        ("Europe/Berlin", "2026-10-26T10:00+01:00", "2026-10-19T09:00+02:00", "2026-10-25T09:00+01:00"),
-        ("America/New_York", "2026-03-09T10:00-04:00", "2026-03-02T09:00-05:00", "2026-03-08T09:00-04:00"),
-        ("America/New_York", "2026-11-02T10:00-05:00", "2026-10-26T09:00-04:00", "2026-11-01T09:00-05:00"),
-        ("America/Phoenix", "2026-03-09T10:00-07:00", "2026-03-02T09:00-07:00", "2026-03-08T09:00-07:00"),
-        ("Australia/Lord_Howe", "2026-10-05T10:00+11:00", "2026-09-28T09:00+10:30", "2026-10-04T09:00+11:00"),
-        ("Asia/Kolkata", "2026-03-30T10:00+05:30", "2026-03-23T09:00+05:30", "2026-03-29T09:00+05:30"),
-        # She is away from the clinic: the visit of Monday in Berlin starts on her Sunday evening.
-        ("Pacific/Honolulu", "2026-11-23T09:00+01:00", "2026-11-15T09:00-10:00", "2026-11-21T09:00-10:00"),
-    ],
-)  # fmt: skip
+    ("zone", "visit", "week", "day"), [line.split() for line in DAYS.strip().splitlines()]
+)
 def test_days_are_hers_and_begin_at_nine_by_her_clock(
     zone: str, visit: str, week: str, day: str
 ) -> None:
+    """Across a change of clocks, and when her day is not the clinic's (the last line)."""
     ladder = reminders(starts_at=at(visit), zone=zone)
     assert [each.rung for each in ladder] == ["7d", "1d", "2h"]
     assert [each.send_at for each in ladder] == [at(week), at(day), at(visit) - timedelta(hours=2)]
