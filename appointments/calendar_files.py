@@ -26,7 +26,7 @@ from icalendar import (
 from appointments.zone_rules import Observance, Yearly, is_said_twice, observances
 
 MEDIA_TYPE = "text/calendar; charset=utf-8"
-PRODID = "-//Linden//Patient portal//EN"
+PRODID = "-//Linden//Linden//EN"
 REFRESH = timedelta(hours=1)
 
 Method = Literal["PUBLISH", "REQUEST", "CANCEL"]

@@ -11,16 +11,14 @@ from django.contrib import admin, messages
 from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.template.response import SimpleTemplateResponse
 from django.urls import URLPattern, path
-from django.utils import timezone
 
 from accounts.admin_base import RoleTabularInline
 from accounts.models import User
 from accounts.roles import Role
 from appointments import services
 from appointments.admin.agenda import calendar_view
-from appointments.admin.own import OwnRows, own_zone
+from appointments.admin.own import ClinicClock, OwnRows, own_zone
 from appointments.models import Appointment, AppointmentHistory, Block
 from appointments.opening_ids import opening_id
 from core.areas import Area
@@ -248,7 +246,7 @@ class BlockForm(forms.ModelForm):
 
 
 @admin.register(Block)
-class BlockAdmin(OwnRows, StaffModelAdmin):
+class BlockAdmin(ClinicClock, OwnRows, StaffModelAdmin):
     """Time kept free of visits. Times on these pages are the clinic's."""
 
     area = Area.APPOINTMENTS
@@ -264,21 +262,6 @@ class BlockAdmin(OwnRows, StaffModelAdmin):
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
         return [] if obj is None else list(BlockForm.Meta.fields)
-
-    def _at_the_clinic(self, request: HttpRequest, answer: Callable[[], HttpResponse]) -> Any:
-        with timezone.override(own_zone(request)):
-            response = answer()
-            if isinstance(response, SimpleTemplateResponse) and not response.is_rendered:
-                response.render()
-        return response
-
-    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        shown = super().changeform_view
-        return self._at_the_clinic(request, lambda: shown(request, *args, **kwargs))
-
-    def changelist_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        shown = super().changelist_view
-        return self._at_the_clinic(request, lambda: shown(request, *args, **kwargs))
 
     def save_model(self, request: HttpRequest, obj: Block, form: BlockForm, change: bool) -> None:
         if change:

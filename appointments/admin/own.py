@@ -1,10 +1,13 @@
 """Staff set up and see what belongs to the organizations they work for."""
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 from zoneinfo import ZoneInfo
 
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.template.response import SimpleTemplateResponse
+from django.utils import timezone
 
 from accounts.models import Membership, Organization
 from core.clock import utc_now
@@ -59,3 +62,22 @@ class OwnRows:
     def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         self._choices(db_field, request, kwargs)
         return super().formfield_for_manytomany(db_field, request, **kwargs)  # type: ignore[misc]
+
+
+class ClinicClock:
+    """Shows and reads the times of a page by the clock of the viewer's clinic."""
+
+    def _at_the_clinic(self, request: HttpRequest, answer: Callable[[], HttpResponse]) -> Any:
+        with timezone.override(own_zone(request)):
+            response = answer()
+            if isinstance(response, SimpleTemplateResponse) and not response.is_rendered:
+                response.render()
+        return response
+
+    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        shown = super().changeform_view  # type: ignore[misc]
+        return self._at_the_clinic(request, lambda: shown(request, *args, **kwargs))
+
+    def changelist_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        shown = super().changelist_view  # type: ignore[misc]
+        return self._at_the_clinic(request, lambda: shown(request, *args, **kwargs))

@@ -11,11 +11,13 @@ from django.urls import reverse
 
 from accounts.models import User
 from accounts.roles import Role
-from appointments.models import Appointment, Block, Schedule
+from appointments import services
+from appointments.models import Appointment, Block, CalendarFeed, Schedule
 from core.db import identity, system
 from core.models import AuditEvent
 from tests.appointments.factories import MONDAY, Surgery, book, surgery
 from tests.cast import Cast, staff
+from tests.tokens import viewer_of
 
 pytestmark = pytest.mark.django_db
 
@@ -242,3 +244,39 @@ def test_who_sets_up_supply(
     client.force_login(user)
     assert (client.get(page("schedule")).status_code == 200) is reads
     assert (client.get(page("schedule", "add")).status_code == 200) is writes
+
+
+def test_the_desk_ends_a_calendar_address_of_its_own_patients(
+    desk: Client, cast: Cast, now: datetime
+) -> None:
+    feeds = []
+    for user in (cast.anna_user, cast.carla.user):
+        viewer = viewer_of(user)
+        with identity(viewer.identity):
+            made = services.make_feed(viewer=viewer, titles="full", now=now)
+        feeds.append(made.feed)
+    shown = desk.get(page("calendarfeed")).content.decode()
+    assert str(feeds[0].pk) in shown
+    assert str(feeds[1].pk) not in shown
+    assert "10 a.m." in shown  # at the clinic
+    assert made.feed.token_hash not in shown
+    assert "1 ended" in act(desk, "end", *feeds)
+    assert "0 ended" in act(desk, "end", feeds[0])
+    with identity(system("booking")):
+        ended = CalendarFeed.objects.filter(revoked_by=cast.desk)
+        assert [feed.id for feed in ended] == [feeds[0].id]
+    assert str(feeds[0].pk) in desk.get(page("calendarfeed"), {"use": "ended"}).content.decode()
+    assert desk.get(page("calendarfeed", "add")).status_code == 403
+
+
+def test_addresses_that_nothing_reads_can_be_found(desk: Client, cast: Cast, now: datetime) -> None:
+    viewer = viewer_of(cast.anna_user)
+    with identity(viewer.identity):
+        feed = services.make_feed(viewer=viewer, titles="full", now=now).feed
+    unread = {"use": "unread"}
+    at = now + timedelta(hours=22)
+    for days, listed in ((90, False), (91, True)):
+        with identity(system("booking")):
+            CalendarFeed.objects.update(last_read_at=at - timedelta(days=days))
+        shown = desk.get(page("calendarfeed"), unread).content.decode()
+        assert (str(feed.pk) in shown) is listed
