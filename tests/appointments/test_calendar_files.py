@@ -137,10 +137,11 @@ def test_a_regular_zone_is_written_as_a_rule_and_an_irregular_one_change_by_chan
 
 def test_a_zone_that_gave_up_changing_is_not_continued_by_a_rule() -> None:
     """Mexico City changed its clocks for the last time in October 2022."""
-    at = datetime(2023, 7, 3, 15, tzinfo=UTC)
-    content = without_database(made(entry(at, "America/Mexico_City")), "America/Mexico_City")
-    assert by_icalendar(content) == [(at, at + HOUR)]
-    assert by_ical(content) == [(at, at + HOUR)]
+    summers = [datetime(year, 7, 4, 15, tzinfo=UTC) for year in (2022, 2023)]
+    zone = "America/Mexico_City"
+    content = without_database(made(*(entry(at, zone) for at in summers)), zone)
+    for read in (by_icalendar, by_ical):
+        assert read(content) == [(at, at + HOUR) for at in summers]
 
 
 HOSTILE = 'Röntgen; "x", a\\b\r\nBEGIN:VALARM\nEND:VEVENT:;,' + "ä🌳" * 60
