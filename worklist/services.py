@@ -1,11 +1,12 @@
 """Raise, acknowledge and close work items."""
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.db.models import Count, OuterRef, Q, Subquery
+from django.db.models import Count, Max, OuterRef, Q, Subquery
 from django.db.models.functions import Coalesce
 
 from accounts.models import User
@@ -64,9 +65,10 @@ def raise_item(
 ) -> WorkItem:
     """Open an item, or add `fact` to the open one of this patient and concern.
 
-    A joined item keeps the earlier due time and the greater urgency. `due_at` is needed for
-    ROUTINE (business calendar); for the others it follows from the urgency. Runs inside the
-    caller's transaction, as the worklist's own system identity.
+    A joined item keeps the earlier due time and the greater urgency. One that somebody took
+    already asks for another look, due as a new one would be, unless the fact is routine or
+    known. `due_at` is needed for ROUTINE (business calendar); for the others it follows from the
+    urgency. Runs inside the caller's transaction, as the worklist's own system identity.
     """
     urgency = Urgency(urgency)
     due = due_at or now + DUE_WITHIN.get(urgency, timedelta(hours=72))
@@ -87,60 +89,105 @@ def raise_item(
             patient_id=patient_id, concern=concern, dedupe_key=dedupe_key, closed_at__isnull=True
         )
         if current.id != item.id:
-            _join(current, urgency=urgency, due=due, title=title)
-        Evidence.objects.bulk_create(
-            [
-                Evidence(
-                    item=current,
-                    kind=fact.kind,
-                    reference=fact.reference,
-                    summary=fact.summary,
-                    rule_id=fact.rule_id,
-                    rule_version=fact.rule_version,
-                    added_at=now,
-                )
-            ],
-            ignore_conflicts=True,
-        )
+            _join(current, fact, urgency=urgency, due=due, title=title, now=now)
+        _add_facts([(current, fact)], now=now)
     return current
 
 
-def _join(item: WorkItem, *, urgency: Urgency, due: datetime, title: str) -> None:
-    more_urgent = _ORDER.index(urgency) < _ORDER.index(Urgency(item.urgency))
-    if more_urgent:
+def _join(
+    item: WorkItem, fact: Fact, *, urgency: Urgency, due: datetime, title: str, now: datetime
+) -> None:
+    if _ORDER.index(urgency) < _ORDER.index(Urgency(item.urgency)):
         item.urgency, item.title = urgency, title
-    item.due_at = min(item.due_at, due)
-    item.save(update_fields=["urgency", "title", "due_at"])
+    known = item.evidence.filter(kind=fact.kind, reference=fact.reference)
+    if item.acknowledged_at is None:
+        item.due_at = min(item.due_at, due)
+    elif urgency is not Urgency.ROUTINE and not known.exists():
+        _ask_again(item, due=due, now=now)
+    item.save(update_fields=["urgency", "title", "due_at", "acknowledged_at", "acknowledged_by"])
 
 
-def add_evidence(*, beside: Mapping[UUID, Fact], kind: str, patient_id: UUID, now: datetime) -> int:
-    """Add each fact to her open items that have the evidence (`kind`, reference) it stands beside.
+def _ask_again(item: WorkItem, *, due: datetime, now: datetime) -> None:
+    """Take back the acknowledgement of a locked item: nobody has seen the new fact.
 
-    Where no open item has it, nothing happens. Urgency, due time and title stay. Returns how many
-    facts were added; two statements, whatever their number.
+    The owner stays; who had acknowledged is in the audit. The caller saves.
+    """
+    item.acknowledged_at, item.acknowledged_by, item.due_at = None, None, due
+    _audit("worklist.ask-again", item, now)
+
+
+def _add_facts(facts: Iterable[tuple[WorkItem, Fact]], *, now: datetime) -> None:
+    rows = [
+        Evidence(
+            item=item,
+            kind=fact.kind,
+            reference=fact.reference,
+            summary=fact.summary,
+            rule_id=fact.rule_id,
+            rule_version=fact.rule_version,
+            added_at=now,
+        )
+        for item, fact in facts
+    ]
+    Evidence.objects.bulk_create(rows, ignore_conflicts=True)
+
+
+def follow_up(
+    facts: Mapping[UUID, Fact],
+    *,
+    kinds: Collection[str],
+    patient_id: UUID,
+    title: str,
+    now: datetime,
+) -> int:
+    """Tell each fact where the evidence (one of `kinds`, key of `facts`) that it follows stands.
+
+    Open items gain the fact, and ask for another look when somebody took them; urgency and title
+    stay. Where all are closed, a new item `title` is raised, due the same day, like the one that
+    was closed last. Evidence of no item is passed by. Returns how many facts were told.
     """
     with identity(system("worklist")):
         standing = Evidence.objects.filter(
-            item__patient_id=patient_id,
-            item__closed_at__isnull=True,
-            kind=kind,
-            reference__in=list(beside),
-        ).values_list("item_id", "reference")
-        rows = [
-            Evidence(
-                item_id=item_id,
-                kind=beside[reference].kind,
-                reference=beside[reference].reference,
-                summary=beside[reference].summary,
-                rule_id=beside[reference].rule_id,
-                rule_version=beside[reference].rule_version,
-                added_at=now,
-            )
-            for item_id, reference in standing
-        ]
-        if rows:
-            Evidence.objects.bulk_create(rows, ignore_conflicts=True)
-    return len(rows)
+            item__patient_id=patient_id, kind__in=kinds, reference__in=list(facts)
+        )
+        holders: dict[UUID, set[UUID]] = defaultdict(set)
+        for item_id, reference in standing.values_list("item_id", "reference"):
+            holders[reference].add(item_id)
+        items = {
+            item.id: item
+            for item in WorkItem.objects.select_for_update()
+            .filter(id__in=set().union(*holders.values()))
+            .order_by("id")
+        }
+        told = 0
+        for reference, ids in holders.items():
+            told += _follow(facts[reference], [items[id_] for id_ in ids], title=title, now=now)
+    return told
+
+
+def _follow(fact: Fact, holders: list[WorkItem], *, title: str, now: datetime) -> int:
+    open_ones = [item for item in holders if item.closed_at is None]
+    if open_ones:
+        for item in open_ones:
+            if item.acknowledged_at is not None:
+                due = now + DUE_WITHIN.get(Urgency(item.urgency), _ROUTINE_STEP)
+                _ask_again(item, due=due, now=now)
+                item.save(update_fields=["due_at", "acknowledged_at", "acknowledged_by"])
+        _add_facts([(item, fact) for item in open_ones], now=now)
+        return len(open_ones)
+    last = max(holders, key=lambda item: (item.closed_at, item.id))
+    raise_item(
+        patient_id=last.patient_id,
+        concern=last.concern,
+        dedupe_key=last.dedupe_key,
+        title=title,
+        urgency=Urgency.SAME_DAY,
+        owner_team=last.owner_team,
+        organization_id=last.organization_id,
+        fact=fact,
+        now=now,
+    )
+    return 1
 
 
 def _open_item(item_id: UUID) -> WorkItem:
@@ -201,16 +248,14 @@ def _audit(operation: str, item: WorkItem, now: datetime) -> None:
 def escalate_due(*, now: datetime, limit: int = 200) -> int:
     """Move every unacknowledged item whose time has come one step up; return how many moved.
 
-    Idempotent: a step is one row, whoever ticks and however often. Each step is told as
-    `WorkItemEscalated` in the same transaction.
+    Idempotent: a step is one row, whoever ticks and however often. An item that asks for another
+    look goes up from the first step again. Each step is told as `WorkItemEscalated` in the same
+    transaction.
     """
-    steps = (
-        Escalation.objects.filter(item=OuterRef("pk"))
-        .order_by()
-        .values("item")
-        .annotate(n=Count("id"))
-        .values("n")
-    )
+    steps = Escalation.objects.filter(item=OuterRef("pk")).order_by().values("item")
+    # Nothing moves up before it is due, so what is older belongs to an earlier look.
+    taken = steps.filter(at__gte=OuterRef("due_at")).annotate(n=Count("id")).values("n")
+    last = steps.annotate(n=Max("step")).values("n")
     second_time_has_come = Q()
     for urgency in Urgency:
         window = DUE_WITHIN.get(urgency, _ROUTINE_STEP)
@@ -218,18 +263,17 @@ def escalate_due(*, now: datetime, limit: int = 200) -> int:
     with identity(system("worklist")):
         overdue = list(
             WorkItem.objects.select_for_update(skip_locked=True, of=("self",))
-            .annotate(taken=Coalesce(Subquery(steps), 0))
+            .annotate(taken=Coalesce(Subquery(taken), 0), last=Coalesce(Subquery(last), 0))
             .filter(closed_at__isnull=True, acknowledged_at__isnull=True, due_at__lte=now)
             .filter(Q(taken=0) | Q(taken=1) & second_time_has_come)
             .order_by("due_at")[:limit]
         )
         for item in overdue:
-            _escalate(item, step=item.taken + 1, now=now)
+            _escalate(item, step=item.last + 1, to_team=ESCALATION_STEPS[item.taken], now=now)
     return len(overdue)
 
 
-def _escalate(item: WorkItem, *, step: int, now: datetime) -> None:
-    to_team = ESCALATION_STEPS[step - 1]
+def _escalate(item: WorkItem, *, step: int, to_team: str, now: datetime) -> None:
     Escalation(item=item, step=step, to_team=to_team, at=now).save(force_insert=True)
     publish(
         WorkItemEscalated(

@@ -4,17 +4,20 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from labs.models import Observation
-from worklist.services import Fact, add_evidence
+from worklist.services import Fact, follow_up
 
 _EARLY = frozenset({"registered", "preliminary"})
+_EVIDENCE = ("observation", "observation-rising", "correction")
+_TITLE = "A result changed after its item was closed: review today"
 
 
 def tell_of_corrections(
     superseded: Sequence[Observation], current: Sequence[Observation], *, now: datetime
 ) -> None:
-    """Add to each open item of a changed result what it was and what it is now.
+    """Tell at each item of a changed result what it was and what it is now.
 
-    Nothing is closed and no title changes: whoever acted on the old number decides.
+    An open item stays open under its title, and whoever took it is asked to look again. When it
+    was closed, somebody acted on the old number: another item is opened.
     """
     successor = {row.identity_key: row for row in current}
     facts = {}
@@ -33,7 +36,13 @@ def tell_of_corrections(
             rule_version="" if new is None else new.rule_version,
         )
     if facts:
-        add_evidence(beside=facts, kind="observation", patient_id=superseded[0].patient_id, now=now)
+        follow_up(
+            facts,
+            kinds=_EVIDENCE,
+            patient_id=superseded[0].patient_id,
+            title=_TITLE,
+            now=now,
+        )
 
 
 def _told(row: Observation) -> str:

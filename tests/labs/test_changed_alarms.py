@@ -1,6 +1,6 @@
 """Work items whose result changed afterwards, and calcium that rises within its range."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -70,14 +70,77 @@ def test_a_result_without_an_item_raises_none(now: datetime) -> None:
     assert (items(), corrections()) == ([], [])
 
 
-def test_a_closed_item_stays_as_it_was_closed(now: datetime) -> None:
-    send_one(now, Obx("900", flag="HH"))
+def close_all(now: datetime) -> None:
     with identity(system("worklist")):
-        WorkItem.objects.update(
+        WorkItem.objects.filter(closed_at__isnull=True).update(
             closed_at=now, closure_code="called", acknowledged_at=None, closed_by=None
         )
+
+
+def open_items() -> list[WorkItem]:
+    return [item for item in items() if item.closed_at is None]
+
+
+@pytest.mark.parametrize(
+    ("value", "status", "told"),
+    [("30", "C", "was 900 U/L (CRITICAL_HIGH), now 30 U/L (IN_RANGE)"), ("900", "D", "withdrawn")],
+)
+def test_a_correction_after_the_item_was_closed_opens_another(
+    now: datetime, value: str, status: str, told: str
+) -> None:
+    """Somebody acted on the old number, perhaps sent her to the emergency room."""
+    send_one(now, Obx("900", flag="HH"))
+    close_all(now)
+    later = now + timedelta(hours=1)
+    send_one(later, Obx(value, status=status), resulted=LATER)
+    closed, reopened = sorted(items(), key=lambda item: item.closed_at is None)
+    assert (closed.closed_at, closed.closure_code) == (now, "called")
+    assert (reopened.concern, reopened.owner_team) == (closed.concern, closed.owner_team)
+    assert reopened.organization_id == closed.organization_id
+    assert (reopened.urgency, reopened.due_at) == ("SAME_DAY", later + timedelta(hours=2))
+    assert reopened.title == "A result changed after its item was closed: review today"
+    assert [line.endswith(told) for line in corrections()] == [True]
+
+
+def test_a_critical_value_after_the_item_was_closed_is_an_emergency_again(now: datetime) -> None:
+    send_one(now, Obx("900", flag="HH"))
+    close_all(now)
+    send_one(now, Obx("950", flag="HH", status="C"), resulted=LATER)
+    (corrected,) = open_items()
+    assert (corrected.urgency, corrected.title.startswith("Critical result")) == ("EMERGENCY", True)
+    close_all(now)
+    send_one(now, Obx("980", flag="HH"), filler="FL2")
+    assert [item.urgency for item in open_items()] == ["EMERGENCY"]
+
+
+def test_a_result_corrected_twice_is_told_twice(now: datetime) -> None:
+    send_one(now, Obx("900", flag="HH"))
     send_one(now, Obx("30", status="C"), resulted=LATER)
-    assert corrections() == []
+    send_one(now, Obx("200", status="C"), resulted="20261120123000+0100")
+    assert [line.rpartition("now ")[2] for line in corrections()] == [
+        "30 U/L (IN_RANGE)",
+        "200 U/L (HIGH)",
+    ]
+
+
+def test_a_correction_asks_whoever_took_the_item_to_look_again(now: datetime, cast: Cast) -> None:
+    send_one(now, Obx("900", flag="HH"))
+    with identity(system("worklist")):
+        WorkItem.objects.update(acknowledged_at=now, acknowledged_by=cast.nurse, owner=cast.nurse)
+    later = now + timedelta(hours=1)
+    send_one(later, Obx("30", status="C"), resulted=LATER)
+    (item,) = items()
+    assert (item.acknowledged_at, item.owner_id) == (None, cast.nurse.pk)
+    assert item.due_at == later + timedelta(minutes=15)
+
+
+def test_the_correction_of_a_rising_calcium_is_told(now: datetime) -> None:
+    rise(now, "9.0", "9.1", "9.64")
+    send_one(
+        now, Obx("9.2", status="C", **CALCIUM), filler="C3",
+        collected="20261103081500+0100", resulted=LATER,
+    )  # fmt: skip
+    assert [line.endswith("now 9.2 mg/dL (IN_RANGE)") for line in corrections()] == [True]
 
 
 def test_a_corrected_input_is_told_at_the_item_of_the_derived_value(now: datetime) -> None:

@@ -76,6 +76,61 @@ def test_an_acknowledged_or_closed_item_is_not_escalated(cast: Cast, now: dateti
     assert services.escalate_due(now=now + timedelta(days=3)) == 0
 
 
+def take(cast: Cast, item: WorkItem, now: datetime) -> None:
+    with identity(Identity("staff", cast.nurse.pk, None, frozenset({"worklist"}))):
+        services.acknowledge(item_id=item.id, actor=cast.nurse, now=now)
+
+
+def reread(item: WorkItem) -> WorkItem:
+    with identity(system("worklist")):
+        return WorkItem.objects.get(id=item.id)
+
+
+def test_a_new_fact_at_an_item_that_somebody_took_asks_for_another_look(
+    cast: Cast, now: datetime
+) -> None:
+    """Whoever took it has not seen the new fact, and an acknowledged item never escalates."""
+    first = raised(cast, now)
+    take(cast, first, now + timedelta(minutes=5))
+    later = now + timedelta(days=1)
+    assert raised(cast, later, urgency=Urgency.EMERGENCY).id == first.id
+    item = reread(first)
+    assert (item.acknowledged_at, item.acknowledged_by_id) == (None, None)
+    assert item.owner_id == cast.nurse.pk
+    assert item.due_at == later + timedelta(minutes=15)
+    assert services.escalate_due(now=item.due_at - timedelta(seconds=1)) == 0
+    assert services.escalate_due(now=item.due_at) == 1
+
+
+def test_another_look_is_escalated_step_by_step_like_the_first(cast: Cast, now: datetime) -> None:
+    first = raised(cast, now)
+    services.escalate_due(now=first.due_at)
+    services.escalate_due(now=first.due_at + timedelta(hours=2))
+    take(cast, first, now + timedelta(hours=5))
+    again = raised(cast, now + timedelta(days=1))
+    assert services.escalate_due(now=again.due_at) == 1
+    assert services.escalate_due(now=again.due_at) == 0
+    assert services.escalate_due(now=again.due_at + timedelta(hours=2)) == 1
+    assert services.escalate_due(now=again.due_at + timedelta(days=9)) == 0
+    assert steps(first) == ["backup", "charge_nurse"] * 2
+
+
+@pytest.mark.parametrize("urgency", [Urgency.SAME_DAY, Urgency.ROUTINE])
+def test_what_was_known_already_and_what_is_routine_leave_an_item_with_its_owner(
+    cast: Cast, now: datetime, urgency: Urgency
+) -> None:
+    known = Fact("observation", uuid4(), "ALT")
+    fact = known if urgency is Urgency.SAME_DAY else Fact("observation", uuid4(), "AST")
+    for at, one, urgent in ((now, known, Urgency.SAME_DAY), (now, fact, urgency)):
+        item = raise_item(
+            patient_id=cast.anna.id, concern="liver", title="Liver", urgency=urgent,
+            owner_team=WorkItem.Team.NURSE, fact=one, now=at,
+        )  # fmt: skip
+        if one is known and at is now:
+            take(cast, item, now)
+    assert reread(item).acknowledged_at == now
+
+
 def test_an_escalation_is_told_with_its_organization(cast: Cast, now: datetime) -> None:
     item = raised(cast, now)
     services.escalate_due(now=item.due_at)
