@@ -31,7 +31,7 @@ SYSTEM_PURPOSES: dict[str, frozenset[Area]] = {
     ),
     "check-ins": frozenset({Area.RECORD, Area.SYMPTOMS}),
     "booking": frozenset({Area.RECORD, Area.APPOINTMENTS}),
-    "privacy-incident": frozenset({Area.AUDIT}),
+    "privacy-incident": frozenset({Area.AUDIT, Area.LABS}),
     "outside-results": frozenset({Area.RECORD, Area.LABS}),
     "release": frozenset({Area.RECORD, Area.LABS}),
     "registration": frozenset({Area.RECORD, Area.APPOINTMENTS, Area.SYMPTOMS, Area.LABS}),

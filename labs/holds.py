@@ -2,12 +2,11 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from uuid import UUID
 
 from django.db.models import Max, QuerySet
 
 from core.db import identity, system
-from core.models import AuditEvent
+from labs.disclosure import looks_at, with_files
 from labs.models import DiagnosticReport, Observation, ReleaseHold
 from patients.viewer import Viewer
 
@@ -55,18 +54,11 @@ def who_saw(hold: ReleaseHold) -> list[Look]:
     held = Observation.objects.filter(patient_id=hold.patient_id, report_id=hold.report_id)
     if hold.identity_key:
         held = held.filter(identity_key=hold.identity_key)
-    ids: list[UUID] = list(held.values_list("id", flat=True))
+    ids = with_files(held.values_list("id", flat=True), patient_id=hold.patient_id)
     with identity(system("privacy-incident")):
         looks = (
-            AuditEvent.objects.filter(
-                patient_id=hold.patient_id,
-                action=AuditEvent.Action.READ,
-                outcome=AuditEvent.Outcome.SUCCESS,
-                actor_kind__in=("patient", "proxy"),
-                occurred_at__lte=hold.placed_at,
-                resource_ids__overlap=ids,
-            )
-            .order_by()
+            looks_at(ids, patient_id=hold.patient_id)
+            .filter(actor_kind__in=("patient", "proxy"), occurred_at__lte=hold.placed_at)
             .values("actor_kind", "actor_id")
             .annotate(at=Max("occurred_at"))
         )

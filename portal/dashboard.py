@@ -41,7 +41,7 @@ def due_work(viewer: Viewer, *, now: datetime) -> list[Figure]:
     if viewer.may(Area.WORKLIST):
         figures.append(_critical_results())
     if viewer.may(Area.LABS):
-        figures += _results()
+        figures += _results(viewer, now=now)
     if viewer.may(Area.INTAKE):
         figures += _intake()
     if viewer.may(Area.NOTIFICATIONS):
@@ -92,9 +92,17 @@ def _critical_results() -> Figure:
     )
 
 
-def _results() -> list[Figure]:
+def _results(viewer: Viewer, *, now: datetime) -> list[Figure]:
     reports, disagree = queues.unreviewed_reports(), queues.unreviewed_discrepancies()
+    changed = queues.reports_changed_since_read(user_id=viewer.user_id, now=now)
     return [
+        Figure(
+            "Changed after you read them",
+            changed,
+            "A result that you read was corrected or withdrawn since; read the report again.",
+            changed != "0",
+            f"{_list_of(DiagnosticReport)}?changed=yes",
+        ),
         Figure(
             "Reports nobody has reviewed",
             reports,

@@ -8,6 +8,7 @@ from labs.admin import (
     release,
     results,
     settings,
+    shown,
 )
 
 __all__ = [
@@ -18,4 +19,5 @@ __all__ = [
     "release",
     "results",
     "settings",
+    "shown",
 ]

@@ -8,12 +8,10 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path, reverse
 
 from clinical.report_kinds import ReportKind, kind_of
-from core import audit
-from core.areas import Area
 from core.attachments import make_harmless
 from core.clock import utc_now
 from core.errors import NotFound
-from core.models import AuditEvent
+from labs.admin.looks import record_look
 from labs.models import DiagnosticReport, Document, Observation
 from patients.admin_base import StaffModelAdmin
 
@@ -39,11 +37,12 @@ class ReportDocumentsAdmin(StaffModelAdmin):
             .order_by("observation__position", "-observation__version", "position")
         )
         if documents:
-            _record(
-                report.patient_id,
+            record_look(
+                "DocumentReference",
                 [row.pk for row in documents],
-                "admin.diagnosticreport.documents",
-                now,
+                patient_id=report.patient_id,
+                operation="admin.diagnosticreport.documents",
+                now=now,
             )
         kind = kind_of(report.category, report.loinc)
         files = {row.observation_id for row in documents}
@@ -79,19 +78,13 @@ class ReportDocumentsAdmin(StaffModelAdmin):
         )
         if found is None or found.attachment is None:
             raise NotFound()
-        _record(found.patient_id, [found.pk], "admin.document.content", utc_now())
+        record_look(
+            "DocumentReference",
+            [found.pk],
+            patient_id=found.patient_id,
+            operation="admin.document.content",
+            now=utc_now(),
+        )
         response = HttpResponse(bytes(found.attachment.content))
         make_harmless(response, media_type=found.attachment.media_type)
         return response
-
-
-def _record(patient_id: UUID, ids: list[UUID], operation: str, now: datetime) -> None:
-    audit.record(
-        action=AuditEvent.Action.READ,
-        operation=operation,
-        now=now,
-        area=Area.LABS,
-        patient_id=patient_id,
-        resource="DocumentReference",
-        resource_ids=ids,
-    )

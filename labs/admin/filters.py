@@ -7,8 +7,8 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.http import HttpRequest
 
 from core.clock import utc_now
-from labs.queues import TROUBLES, unreviewed
-from labs.reviews import is_reviewed, result_is_reviewed
+from labs.queues import TROUBLES, changed_since_read, unreviewed
+from labs.reviews import result_is_reviewed
 from patients.models import CareTeamMember
 
 Rows = QuerySet[Any]
@@ -27,10 +27,25 @@ class ReviewedFilter(YesNo):
 
     def queryset(self, request: HttpRequest, queryset: Rows) -> Rows:
         if self.value() == "yes":
-            return queryset.filter(is_reviewed())
+            return queryset.filter(awaits_review=False).exclude(status="entered-in-error")
         if self.value() == "no":
             return unreviewed(queryset)
         return queryset
+
+
+class ChangedFilter(admin.SimpleListFilter):
+    """Reports of which the viewer read a result that was corrected or withdrawn afterwards."""
+
+    title = "changed after you read it"
+    parameter_name = "changed"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("yes", "Yes")]
+
+    def queryset(self, request: HttpRequest, queryset: Rows) -> Rows:
+        if self.value() != "yes":
+            return queryset
+        return changed_since_read(queryset, user_id=request.user.pk, now=utc_now())
 
 
 class ResultReviewedFilter(YesNo):
@@ -42,7 +57,8 @@ class ResultReviewedFilter(YesNo):
             return queryset.filter(result_is_reviewed())
         if self.value() == "no":
             # What a patient typed in asks nobody for a review.
-            return queryset.filter(~result_is_reviewed()).exclude(origin="patient")
+            waits = Q(report__awaits_review=True)
+            return queryset.filter(waits, ~result_is_reviewed()).exclude(origin="patient")
         return queryset
 
 

@@ -6,19 +6,8 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from django.contrib import admin
-from django.db.models import (
-    Case,
-    Exists,
-    IntegerField,
-    Max,
-    OuterRef,
-    Q,
-    QuerySet,
-    Subquery,
-    When,
-)
-from django.db.models import Value as Constant
-from django.db.models.functions import Coalesce
+from django.contrib.admin.views.main import ORDER_VAR
+from django.db.models import Exists, OuterRef, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -33,8 +22,14 @@ from core.clock import utc_now
 from core.errors import NotFound
 from labs.admin import baselines
 from labs.admin.documents import ReportDocumentsAdmin
-from labs.admin.filters import MyPatientsFilter, ResultReviewedFilter, ReviewedFilter
-from labs.admin.looks import record_results
+from labs.admin.filters import (
+    ChangedFilter,
+    MyPatientsFilter,
+    ResultReviewedFilter,
+    ReviewedFilter,
+)
+from labs.admin.looks import record_results, remember_reading
+from labs.admin.paging import BoundedPaginator, PagedList, WaitingFirst
 from labs.admin.release import may_decide
 from labs.admin.reviewing import ReviewPages
 from labs.admin.words import (
@@ -47,6 +42,7 @@ from labs.admin.words import (
 from labs.charts import draw, inline
 from labs.holds import holds_of_report
 from labs.models import DiagnosticReport, Observation
+from labs.queues import RANK, waiting_reports
 from labs.reviews import is_reviewed
 from labs.selectors import series_rows
 from labs.staff_reading import (
@@ -63,10 +59,7 @@ from patients.models import Patient
 from worklist.models import Evidence
 
 TREND_YEARS = 10
-_RANK = {Tier.URGENT: 3, Tier.ATTENTION: 2, Tier.NEUTRAL: 1, Tier.FINE: 0}
-_TIER_OF_RANK = {rank: tier for tier, rank in _RANK.items()}
-# What nobody rated, and a report without results, is not fine.
-_UNRATED = _RANK[Tier.NEUTRAL]
+_TIER_OF_RANK = {rank: tier for tier, rank in RANK.items()}
 
 
 class WaitingFilter(admin.SimpleListFilter):
@@ -79,8 +72,10 @@ class WaitingFilter(admin.SimpleListFilter):
         return [("yes", "Yes"), ("no", "No")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        if self.value() in ("yes", "no"):
-            return queryset.filter(waits=self.value() == "yes")
+        if self.value() == "yes":
+            return queryset.filter(pk__in=waiting_reports())
+        if self.value() == "no":
+            return queryset.exclude(pk__in=waiting_reports())
         return queryset
 
 
@@ -89,11 +84,11 @@ class WorstFilter(admin.SimpleListFilter):
     parameter_name = "worst"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(str(rank), TIER_LABELS[tier]) for tier, rank in _RANK.items() if rank]
+        return [(str(rank), TIER_LABELS[tier]) for tier, rank in RANK.items() if rank]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         chosen = self.value()
-        return queryset.filter(worst=int(chosen)) if chosen in ("1", "2", "3") else queryset
+        return queryset.filter(worst_rank=int(chosen)) if chosen in ("1", "2", "3") else queryset
 
 
 @admin.register(DiagnosticReport)
@@ -106,7 +101,8 @@ class DiagnosticReportAdmin(ReviewPages, ReportDocumentsAdmin):
         "laboratory",
     )
     list_filter = (
-        *(ReviewedFilter, WaitingFilter, MyPatientsFilter, WorstFilter, "status", "laboratory"),
+        *(ReviewedFilter, WaitingFilter, ChangedFilter, MyPatientsFilter, WorstFilter),
+        *("status", "laboratory"),
     )
     list_select_related = ("patient", "laboratory")
     search_fields = ("patient__family_name__istartswith",)
@@ -126,15 +122,7 @@ class DiagnosticReportAdmin(ReviewPages, ReportDocumentsAdmin):
         untaken = Evidence.objects.filter(
             kind="observation", item__closed_at__isnull=True, item__acknowledged_at__isnull=True
         )
-        worst = (
-            results.filter(superseded_at__isnull=True, withdrawn_at__isnull=True)
-            .order_by()
-            .values("report_id")
-            .annotate(worst=Max(_rank()))
-            .values("worst")
-        )
         return reports.annotate(
-            worst=Subquery(worst),
             waits=Exists(results.filter(id__in=untaken.values("reference"))),
             was_reviewed=is_reviewed(),
         )
@@ -142,15 +130,17 @@ class DiagnosticReportAdmin(ReviewPages, ReportDocumentsAdmin):
     def get_ordering(self, request: HttpRequest) -> Any:
         if request.GET.get(ReviewedFilter.parameter_name) == "no":
             # What nobody reviewed yet: the most serious first, then the oldest.
-            return (Coalesce("worst", Constant(_UNRATED)).desc(), "effective_at", "id")
-        waiting = Q(waits=True)
-        return (
-            "-waits",
-            Case(When(waiting, then="worst"), default=Constant(0)).desc(),
-            Case(When(waiting, then="effective_at")).asc(nulls_last=True),
-            "-effective_at",
-            "-id",
-        )
+            return ("-worst_rank", "effective_at", "id")
+        return ("-effective_at", "-id")
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[PagedList]:
+        return PagedList
+
+    def get_paginator(self, request: HttpRequest, queryset: Any, *args: Any, **more: Any) -> Any:
+        asked = ORDER_VAR in request.GET or ReviewedFilter.parameter_name in request.GET
+        if asked:
+            return BoundedPaginator(queryset, *args, **more)
+        return WaitingFirst(queryset, *args, waiting=waiting_reports(), **more)
 
     @display(description="patient", ordering="patient__family_name")
     def who(self, report: DiagnosticReport) -> str:
@@ -165,7 +155,7 @@ class DiagnosticReportAdmin(ReviewPages, ReportDocumentsAdmin):
         },
     )
     def worst_label(self, report: Any) -> str:
-        return TIER_LABELS[_TIER_OF_RANK[_UNRATED if report.worst is None else report.worst]]
+        return TIER_LABELS[_TIER_OF_RANK[report.worst_rank]]
 
     @display(description="taken", label={WAITING: "danger"})
     def waiting(self, report: Any) -> str:
@@ -209,6 +199,7 @@ class DiagnosticReportAdmin(ReviewPages, ReportDocumentsAdmin):
         )
         record_results(
             [row.id for result in results for row in (result.row, *result.earlier)],
+            reports=[report.pk],
             patient_id=report.patient_id,
             operation="admin.diagnosticreport.results",
             now=now,
@@ -243,13 +234,6 @@ class DiagnosticReportAdmin(ReviewPages, ReportDocumentsAdmin):
         }
 
 
-def _rank() -> Case:
-    """Rank a result by how loudly it is drawn; a critical one that is held counts as urgent."""
-    whens = [When(staff_critical=True, then=Constant(_RANK[Tier.URGENT]))]
-    whens += [When(tier=str(tier), then=Constant(rank)) for tier, rank in _RANK.items()]
-    return Case(*whens, default=Constant(_UNRATED), output_field=IntegerField())
-
-
 def trend_address(row: Observation) -> str:
     """Return the address of the trend page; empty for a test outside the catalogue."""
     if not row.analyte_key:
@@ -262,6 +246,7 @@ class ObservationAdmin(StaffModelAdmin):
     """One version of one result, with all that stands behind its verdict."""
 
     area = Area.LABS
+    paginator = BoundedPaginator
     list_display = ("who", "display_name", "value", "state_label", "collected", "status", "version")
     list_filter = (
         *("tier", "state", "status", "origin", "discrepancy", ResultReviewedFilter),
@@ -313,6 +298,11 @@ class ObservationAdmin(StaffModelAdmin):
         if match is not None and match.url_name == "labs_observation_changelist":
             return results.filter(superseded_at__isnull=True)
         return results
+
+    def record_look(self, rows: list[Any], what: str) -> None:
+        super().record_look(rows, what)
+        reports = ((row.patient_id, row.report_id) for row in rows if row.report_id)
+        remember_reading(reports, now=utc_now())
 
     @display(description="patient", ordering="patient__family_name")
     def who(self, row: Observation) -> str:
@@ -422,6 +412,7 @@ class ObservationAdmin(StaffModelAdmin):
         trend = trend_of(analyte, rows, background=background_of(rows), zone=patient.zone)
         record_results(
             [row["id"] for row in rows],
+            reports=[row["report_id"] for row in rows if row["report_id"]],
             patient_id=patient_id,
             operation="admin.observation.trend",
             now=now,

@@ -233,6 +233,7 @@ class ReviewPages(StaffModelAdmin):
         now = utc_now()
         record_results(
             [row.pk for row in results],
+            reports=[report.pk],
             patient_id=report.patient_id,
             operation="admin.diagnosticreport.comment",
             now=now,

@@ -3,7 +3,7 @@
 from labs.models.biomarkers import BiomarkerProposal
 from labs.models.documents import Document
 from labs.models.intake import Filing, InboundMessage, IntakeItem, UnfiledMessage
-from labs.models.reading import AnalyteBaseline, ReportSeen
+from labs.models.reading import AnalyteBaseline, ChangedResult, ReportSeen
 from labs.models.release import ReleaseHold, ReleaseRule, TellingWish
 from labs.models.results import DiagnosticReport, Observation, ReportVersion
 from labs.models.review import Comment, CommentTemplate, DerivedObstacle, Review, ReviewRole
@@ -18,6 +18,7 @@ from labs.models.senders import (
 __all__ = [
     "AnalyteBaseline",
     "BiomarkerProposal",
+    "ChangedResult",
     "CodeMap",
     "Comment",
     "CommentTemplate",

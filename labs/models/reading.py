@@ -28,6 +28,14 @@ class ReportSeen(BaseModel):
         ]
 
 
+class ChangedResult(Observation):
+    """A version of a result that a later one corrected or withdrew; for auditors."""
+
+    class Meta:
+        proxy = True
+        verbose_name = "changed result"
+
+
 class AnalyteBaseline(BaseModel):
     """What a test usually is in this patient, set by a clinician. The newest row counts.
 

@@ -29,6 +29,12 @@ class FhirStatus(models.TextChoices):
     UNKNOWN = "unknown"
 
 
+CHANGED = Q(superseded_at__isnull=False, is_stale=False) & (
+    ~Q(status__in=["registered", "preliminary"]) | Q(withdrawn_at__isnull=False)
+)
+"""A version that was corrected or withdrawn; an early result that became final was completed."""
+
+
 class DiagnosticReport(BaseModel):
     """A panel that a laboratory reported for a patient. FHIR DiagnosticReport.
 
@@ -37,6 +43,8 @@ class DiagnosticReport(BaseModel):
     current results (its own when it has none); null = not for the patient. While results of a
     newer version are kept from her, the head stays as `shown_version` left it (null: the newest).
     `not_released_until`: until when at the latest tests of this visit wait, where it may be said.
+    `awaits_review`: nobody reviewed it as it stands; `worst_rank`: how loudly its results are drawn,
+    0 to 3 (`labs/queues.py`).
     """
 
     patient = models.ForeignKey(Patient, models.PROTECT, related_name="reports")
@@ -58,6 +66,8 @@ class DiagnosticReport(BaseModel):
     visible_from = models.DateTimeField(null=True)
     shown_version = models.PositiveIntegerField(null=True)
     not_released_until = models.DateTimeField(null=True)
+    awaits_review = models.BooleanField(default=True)
+    worst_rank = models.SmallIntegerField(default=1)
 
     class Meta:
         constraints = [
@@ -71,6 +81,15 @@ class DiagnosticReport(BaseModel):
         ]
         indexes = [
             models.Index(fields=["patient", "-effective_at", "-id"], name="report_latest"),
+            models.Index(
+                fields=["-worst_rank", "effective_at", "id"],
+                condition=Q(awaits_review=True),
+                include=["patient"],
+                name="report_unreviewed",
+            ),
+            models.Index(
+                fields=["-effective_at", "-id"], include=["patient"], name="report_newest"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -336,6 +355,26 @@ class Observation(BaseModel):
                 name="observation_series",
             ),
             models.Index(fields=["patient", "report"], name="observation_of_report"),
+            # What was corrected or withdrawn: few rows among all.
+            models.Index(
+                fields=["-superseded_at", "-id"],
+                condition=CHANGED,
+                include=["patient"],
+                name="observation_changed",
+            ),
+            # The lists of the staff site, the newest first.
+            models.Index(
+                fields=["-effective_at", "-id"],
+                condition=Q(superseded_at__isnull=True),
+                include=["patient"],
+                name="observation_newest",
+            ),
+            models.Index(
+                fields=["-effective_at", "-id"],
+                condition=Q(superseded_at__isnull=True, discrepancy=True),
+                include=["patient"],
+                name="observation_disagrees",
+            ),
             models.Index(
                 fields=["visible_from"],
                 condition=Q(announced_at__isnull=True, visible_from__isnull=False),

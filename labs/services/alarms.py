@@ -10,7 +10,7 @@ from clinical.liver import WINDOW, LiverReading, possible_hys_law
 from clinical.states import CRITICAL_STATES, RULE_VERSION, PortalState, direction_of
 from clinical.symptom_rules import concern_of
 from core.db import identity, system
-from core.models import AuditEvent
+from labs.disclosure import looks_at, with_files
 from labs.models import InboundMessage, Observation, SendingLaboratory
 from labs.services.judging import JudgedLine
 from labs.stored import value_of
@@ -171,13 +171,9 @@ def raise_wrong_patient(
     if not withdrawn:
         return
     patient_id = withdrawn[0].patient_id
+    ids = with_files([row.id for row in withdrawn], patient_id=patient_id)
     with identity(system("privacy-incident")):
-        seen = AuditEvent.objects.filter(
-            patient_id=patient_id,
-            action=AuditEvent.Action.READ,
-            outcome=AuditEvent.Outcome.SUCCESS,
-            resource_ids__overlap=[row.id for row in withdrawn],
-        )
+        seen = looks_at(ids, patient_id=patient_id)
         viewers = {
             actor: kind for actor, kind in seen.values_list("actor_id", "actor_kind") if actor
         }

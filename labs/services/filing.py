@@ -19,6 +19,7 @@ from core.prepared import Given, Prepared, insert
 from labs.documents import BINARY_TYPES, Documents, without_data
 from labs.hl7.oru import ObservationLine, OruMessage, PatientGroup, Report
 from labs.models import Filing, InboundMessage, Observation
+from labs.queues import refresh_queue_marks
 from labs.readings import format_of, read
 from labs.services import alarms, biomarkers
 from labs.services.announcing import announce
@@ -343,6 +344,9 @@ def _write(
     if kept or terms.tell_of_delay or any(draft.head.not_released_until for draft in moved):
         note_what_waits(patient_id, [draft.head for draft in moved], now=work.now)
     filed = [*current, *derived.filed]
+    changed = {row.report_id for row in (*filed, *superseded, *withdrawn, *derived.lost)}
+    changed |= {draft.head.id for draft in moved}
+    refresh_queue_marks(filter(None, changed), patient_id=patient_id)
     tell_of_corrections([*superseded, *derived.lost], filed, now=work.now)
     _alarm(work, filed, wrong_patient)
     if not moved:

@@ -14,6 +14,7 @@ from uuid import UUID
 from accounts.scopes import Scope
 from core.db import identity, system
 from core.events.registry import Delivered
+from labs.disclosure import readers_of_changed
 from labs.models import Comment, DiagnosticReport, Observation, ReportVersion
 from labs.services.reports import seen_at
 from labs.services.telling import (
@@ -126,9 +127,12 @@ def still_news(row: Notification, *, now: datetime) -> DiagnosticReport | None:
     """Return the report of a result notice while what the notice is about may be read, else None.
 
     A notice of what was held or withdrawn would tell that it exists; one of a comment that was
-    withdrawn leads to nothing. That something changed which she saw stays true.
+    withdrawn leads to nothing. That something changed which she saw stays true, also of a report
+    that was withdrawn whole: whoever had read it hears that.
     """
     report = _report(row.patient_id, row.subject_id)
+    if report is not None and _read_what_was_withdrawn(row, report):
+        return report
     if report is None or not seen_at(report, now):
         return None
     if row.purpose == Purpose.RESULT_CORRECTED:
@@ -143,6 +147,12 @@ def still_news(row: Notification, *, now: datetime) -> DiagnosticReport | None:
             now=now,
         )
     return report if news else None
+
+
+def _read_what_was_withdrawn(row: Notification, report: DiagnosticReport) -> bool:
+    if row.purpose != Purpose.RESULT_CORRECTED or report.status != "entered-in-error":
+        return False
+    return row.recipient_id in readers_of_changed(report)
 
 
 def withdraw_what_is_no_news(report: DiagnosticReport, *, now: datetime) -> int:

@@ -15,6 +15,7 @@ from core.events import CommentPublished, ReportReviewed, publish
 from core.models import AuditEvent, Change
 from labs.models import Comment, DiagnosticReport, Observation, Review, ReviewRole
 from labs.placeholders import TextRefused, plain_text, unfilled
+from labs.queues import refresh_queue_marks
 from labs.reviews import seen_digest, seen_of
 from labs.services.announcing import Line, record_changes
 from labs.services.rows import withheld
@@ -130,6 +131,7 @@ def review_report(
         made = Review.objects.bulk_create([review], ignore_conflicts=True)
         if not Review.objects.filter(id=made[0].id).exists():
             raise AlreadyReviewed()
+        refresh_queue_marks([report.id], patient_id=report.patient_id)
         _settle_items(report, decisions, actor=actor, now=now)
         _tell_feed(report, [row for row in found.rows if row.withdrawn_at is None], now=now)
         publish(

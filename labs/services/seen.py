@@ -1,5 +1,6 @@
 """The mark that somebody has opened a report."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from uuid import UUID
 
@@ -16,6 +17,13 @@ VALUES (%s, %s, %s, %s, %s)
 ON CONFLICT (patient_id, user_id, report_id)
   DO UPDATE SET seen_at = greatest(mark.seen_at, excluded.seen_at)
 RETURNING seen_at
+"""
+_MARKS = """
+INSERT INTO labs_reportseen AS mark (id, patient_id, user_id, report_id, seen_at)
+SELECT one.id, one.patient, %s, one.report, %s
+FROM unnest(%s::uuid[], %s::uuid[], %s::uuid[]) AS one (id, patient, report)
+ON CONFLICT (patient_id, user_id, report_id)
+  DO UPDATE SET seen_at = greatest(mark.seen_at, excluded.seen_at)
 """
 
 
@@ -37,3 +45,22 @@ def mark_seen(
         cursor.execute(_MARK, values)
         marked: datetime = cursor.fetchone()[0]
     return marked
+
+
+def mark_read_by_staff(
+    reports: Iterable[tuple[UUID, UUID]], *, user_id: UUID, now: datetime
+) -> None:
+    """Remember that a member of staff was shown these (patient, report), to tell her of a change.
+
+    One statement.
+    """
+    shown = sorted(set(reports))
+    if not shown:
+        return
+    columns = [
+        [uuid7(now) for _ in shown],
+        [patient for patient, _ in shown],
+        [report for _, report in shown],
+    ]
+    with connection.cursor() as cursor:
+        cursor.execute(_MARKS, [user_id, now, *columns])

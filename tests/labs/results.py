@@ -16,6 +16,7 @@ from clinical.verdict import ResultInput, judge
 from core.db import identity, system
 from core.ids import new_id
 from labs.models import DiagnosticReport, InboundMessage, Observation, SendingLaboratory
+from labs.queues import refresh_queue_marks
 from patients.models import Patient
 
 COLLECTED = datetime(2026, 11, 2, 8, 30, tzinfo=UTC)
@@ -110,6 +111,7 @@ def file_report(
         shown = [result.visible_from for result in made if result.visible_from]
         report.visible_from = min(shown, default=None)
         report.save(update_fields=["visible_from"])
+        refresh_queue_marks([report.id], patient_id=patient.id)
     return report
 
 
@@ -214,6 +216,7 @@ def correct(result: Observation, line: Line, *, at: datetime) -> Observation:
         made.identity_key, made.version = old.identity_key, old.version + 1
         made.supersedes, made.filed_at = old, at
         made.save(force_insert=True)
+        refresh_queue_marks([report.id], patient_id=report.patient_id)
     return made
 
 
@@ -223,3 +226,4 @@ def withdraw(result: Observation, *, at: datetime) -> None:
         Observation.objects.filter(id=result.id).update(
             withdrawn_at=at, visible_from=None, release_basis="", release_rule_version=""
         )
+        refresh_queue_marks([result.report_id], patient_id=result.patient_id)

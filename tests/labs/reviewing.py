@@ -5,6 +5,8 @@ from typing import Any
 
 from accounts.models import User
 from core.db import identity
+from core.events.registry import Delivered
+from core.models import Event
 from labs.models import Comment, DiagnosticReport, Observation, Review
 from labs.reviews import seen_digest, seen_of
 from labs.services import reviewing
@@ -51,3 +53,17 @@ def replace(old: Comment, actor: User, now: datetime, text: str, reason: str = "
 def withdraw(old: Comment, actor: User, now: datetime, reason: str = "wrong record") -> None:
     with identity(staff_viewer(user=actor, now=now).identity):
         reviewing.withdraw_comment(comment_id=old.id, reason=reason, actor=actor, now=now)
+
+
+def handed(event: Event, now: datetime) -> Delivered:
+    """Return an event as its subscribers get it."""
+    return Delivered(
+        event_id=event.id,
+        type=event.type,
+        version=event.version,
+        subject_id=event.subject_id,
+        patient_id=event.patient_id,
+        payload=event.payload,
+        occurred_at=event.occurred_at,
+        now=now,
+    )

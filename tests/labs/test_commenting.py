@@ -10,7 +10,6 @@ from django.db import DatabaseError, transaction
 from accounts.models import User
 from core.db import identity, system
 from core.errors import InvalidInput, NotFound
-from core.events.registry import Delivered
 from core.models import AuditEvent, Change, Event
 from labs.models import Comment, DiagnosticReport, Review, SendingLaboratory
 from labs.services.result_notices import on_comment_published
@@ -20,7 +19,7 @@ from patients.models import CaregiverGrant
 from tests.cast import Cast
 from tests.labs.conftest import LABS
 from tests.labs.results import Line, correct, file_report, make_laboratory, result_of, withdraw
-from tests.labs.reviewing import comment, replace, review
+from tests.labs.reviewing import comment, handed, replace, review
 from tests.labs.reviewing import withdraw as withdraw_comment
 from tests.together import together
 from tests.tokens import Api, api_of, viewer_of
@@ -300,13 +299,15 @@ def test_a_review_is_audited_and_an_event(
 
 
 def test_the_notice_says_that_there_is_something_new_and_no_more(
-    cast: Cast, now: datetime, report: DiagnosticReport, delivered: Callable[[Event], Any]
+    cast: Cast,
+    now: datetime,
+    report: DiagnosticReport,
 ) -> None:
     comment(report, cast.nurse, now, "ALT is better.")
     with identity(system("notifications")):
         event = Event.objects.get(type="labs.comment.published")
     for _ in range(2):
-        on_comment_published(delivered(event))
+        on_comment_published(handed(event, now))
     with identity(system("notifications")):
         rows = list(Notification.objects.filter(patient_id=cast.anna.pk))
     assert {(r.purpose, r.template, r.subject_id) for r in rows} == {
@@ -314,23 +315,6 @@ def test_the_notice_says_that_there_is_something_new_and_no_more(
     }
     assert len({(r.recipient_id, r.channel) for r in rows}) == len(rows)
     assert all(r.context == {} for r in rows)
-
-
-@pytest.fixture
-def delivered(now: datetime) -> Callable[[Event], Any]:
-    def handed(event: Event) -> Delivered:
-        return Delivered(
-            event_id=event.id,
-            type=event.type,
-            version=event.version,
-            subject_id=event.subject_id,
-            patient_id=event.patient_id,
-            payload=event.payload,
-            occurred_at=event.occurred_at,
-            now=now,
-        )
-
-    return handed
 
 
 # --- two at once --------------------------------------------------------------------------------

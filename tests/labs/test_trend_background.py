@@ -257,7 +257,7 @@ def test_a_clinician_sets_it_and_grades_and_trend_use_it(
     assert 'name="result"' in page
     assert clara.post(baseline_page(cast), {"result": first}).status_code == 302
     page = clara.get(trend_page(cast)).content.decode()
-    assert "set by" in page
+    assert "set by clara" in page
     assert "up, 50 %" in page
     shown = as_anna.get(TREND).json()["baseline"]
     assert (shown["number"], shown["basis"], shown["results"]) == ("50", "set", 0)
