@@ -84,7 +84,7 @@ def shown_to(ids: Iterable[UUID], *, patient_id: UUID) -> list[Shown]:
     )
     merged: dict[tuple[object, ...], Shown] = {}
     for row in sorted(rows, key=lambda row: row["first"]):
-        user = people.get(row["actor_id"])
+        user = people.get(row["actor_id"]) if row["actor_id"] else None
         channel = _channel(row["operation"], clients.get(row["client_id"], ""))
         key = (row["actor_kind"], row["actor_id"], channel)
         before = merged.get(key)

@@ -101,13 +101,13 @@ def waiting_reports() -> list[UUID]:
 
 
 def changed_since_read(
-    reports: QuerySet[DiagnosticReport], *, user_id: UUID, now: datetime
+    reports: QuerySet[DiagnosticReport], *, user_id: UUID | None, now: datetime
 ) -> QuerySet[DiagnosticReport]:
     """Return the reports of which this person read a result that was changed afterwards."""
-    read = ReportSeen.objects.filter(
+    read: QuerySet[Any] = ReportSeen.objects.filter(
         patient_id=OuterRef("patient_id"),
         report_id=OuterRef("report_id"),
-        user_id=user_id,
+        user=user_id,
         seen_at__lt=OuterRef("superseded_at"),
         seen_at__gte=OuterRef("filed_at"),
     )
@@ -115,7 +115,7 @@ def changed_since_read(
     return reports.filter(pk__in=changed.filter(Exists(read)).values("report_id"))
 
 
-def reports_changed_since_read(*, user_id: UUID, now: datetime) -> str:
+def reports_changed_since_read(*, user_id: UUID | None, now: datetime) -> str:
     return _how_many(changed_since_read(DiagnosticReport.objects.all(), user_id=user_id, now=now))
 
 

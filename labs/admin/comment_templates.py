@@ -6,6 +6,7 @@ from django import forms
 from django.contrib import admin
 from django.http import HttpRequest
 from unfold.decorators import action, display
+from unfold.widgets import UnfoldAdminSelectWidget
 
 from accounts.models import Membership
 from core.areas import Area
@@ -20,7 +21,7 @@ IN_USE, WAITS, RETIRED = "in use", "waits for a second person", "not in use"
 
 
 class TemplateForm(forms.ModelForm):
-    language = forms.ChoiceField(choices=[(code, code) for code in LANGUAGES])
+    language = forms.ChoiceField(choices=LANGUAGES, widget=UnfoldAdminSelectWidget)
 
     class Meta:
         model = CommentTemplate

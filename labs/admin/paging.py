@@ -20,7 +20,7 @@ class BoundedPaginator(Paginator):
     @property
     def count(self) -> int:
         if "count" not in self.__dict__:
-            rows: QuerySet[Any] = self.object_list.order_by()  # type: ignore[union-attr]
+            rows: QuerySet[Any] = self.object_list.order_by()  # type: ignore[attr-defined]
             self.__dict__["count"] = rows[:COUNTED_UP_TO].count()
         return int(self.__dict__["count"])
 
@@ -34,7 +34,7 @@ class WaitingFirst(BoundedPaginator):
 
     def __init__(self, *args: Any, waiting: list[UUID], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        found = list(self.object_list.filter(pk__in=waiting)) if waiting else []  # type: ignore[union-attr]
+        found = list(self.object_list.filter(pk__in=waiting)) if waiting else []  # type: ignore[attr-defined]
         self._waiting = sorted(found, key=lambda row: (-row.worst_rank, row.effective_at, row.pk))
 
     def page(self, number: Any) -> Page:
@@ -43,10 +43,10 @@ class WaitingFirst(BoundedPaginator):
         end = min(start + self.per_page, self.count)
         rows = self._waiting[start:end]
         if len(rows) < end - start:
-            others = self.object_list.exclude(pk__in=[row.pk for row in self._waiting])  # type: ignore[union-attr]
+            others = self.object_list.exclude(pk__in=[row.pk for row in self._waiting])  # type: ignore[attr-defined]
             skip = max(0, start - len(self._waiting))
             rows += others[skip : skip + end - start - len(rows)]
-        return self._get_page(rows, number, self)
+        return Page(rows, number, self)
 
 
 class PagedList(ChangeList):

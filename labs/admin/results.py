@@ -38,6 +38,7 @@ from labs.admin.words import (
     TYPED_IN,
     WAITING,
     released_words,
+    whose,
 )
 from labs.charts import draw, inline
 from labs.holds import holds_of_report
@@ -227,6 +228,7 @@ class DiagnosticReportAdmin(ReviewPages, ReportDocumentsAdmin):
             "may_open_message": viewer.may(Area.INTAKE),
             "may_decide": may_decide(request),
             "report": report,
+            "who": whose(report.patient),
             "holds": holds_of_report(report, now=now),
             "every_report": reverse("admin:labs_diagnosticreport_changelist")
             + f"?patient__id__exact={report.patient_id}",
@@ -424,7 +426,7 @@ class ObservationAdmin(StaffModelAdmin):
             **self.admin_site.each_context(request),
             "opts": self.opts,
             "title": analyte.plain_name,
-            "who": person(patient),
+            "who": whose(patient),
             "analyte": analyte,
             "patient_id": patient_id,
             "trend": trend,

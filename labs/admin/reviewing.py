@@ -17,6 +17,7 @@ from unfold.widgets import (
 from core.clock import utc_now
 from core.errors import DomainError, InvalidInput, NotFound, Unavailable
 from labs.admin.looks import record_results
+from labs.admin.words import whose
 from labs.models import Comment, CommentTemplate, DiagnosticReport, Observation
 from labs.placeholders import LONGEST, TextRefused, filled, plain_text, unfilled
 from labs.services.reviewing import (
@@ -34,7 +35,7 @@ from labs.staff_reviews import (
     placeholder_values,
     review_sheet,
 )
-from patients.admin_base import StaffModelAdmin, person, viewer_of
+from patients.admin_base import StaffModelAdmin, viewer_of
 from worklist.admin import CLOSURE_CODES
 
 LEAVE = ""
@@ -80,9 +81,7 @@ class DecisionsForm(forms.Form):
 
 class CommentForm(forms.Form):
     shown = forms.CharField(max_length=64, widget=forms.HiddenInput)
-    language = forms.ChoiceField(
-        choices=[(code, code) for code in LANGUAGES], widget=UnfoldAdminSelectWidget()
-    )
+    language = forms.ChoiceField(choices=LANGUAGES, widget=UnfoldAdminSelectWidget())
     text = forms.CharField(
         max_length=LONGEST, widget=UnfoldAdminTextareaWidget(attrs={"rows": 8, "dir": "auto"})
     )
@@ -243,7 +242,7 @@ class ReviewPages(StaffModelAdmin):
             **self.admin_site.each_context(request),
             "opts": self.opts,
             "title": "Replace a comment" if replaced else "Comment",
-            "who": person(report.patient),
+            "who": whose(report.patient),
             "report": report,
             "form": form,
             "results": results,

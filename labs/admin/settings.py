@@ -1,14 +1,17 @@
 """What staff settle about each sender: how it is read, its codes, its ranges."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from django import forms
 from django.contrib import admin
 from django.http import HttpRequest
 from unfold.decorators import action, display
+from unfold.widgets import UnfoldAdminSelectWidget
 
 from accounts.admin_base import RoleTabularInline
-from clinical.analytes import analytes
+from clinical.analytes import analytes, by_key
+from clinical.units import unit_of_ucum
 from core.areas import Area
 from core.clock import utc_now
 from labs.hl7.codes import is_loinc
@@ -60,6 +63,12 @@ class CodeMapForm(forms.ModelForm):
     class Meta:
         model = CodeMap
         fields = ("laboratory", "local_code", "local_system", "loinc")
+        labels = {"loinc": "LOINC"}
+        help_texts = {
+            "local_code": "OBX-3.1 (in FHIR: coding.code), as the laboratory writes it",
+            "local_system": "OBX-3.3 (in FHIR: coding.system); empty = whatever stands there",
+            "loinc": "the LOINC code that this test means, with its check digit",
+        }
 
     def clean_loinc(self) -> str:
         loinc = str(self.cleaned_data["loinc"]).strip()
@@ -86,7 +95,10 @@ class CodeMapAdmin(StaffModelAdmin):
 
 class RangeForm(forms.ModelForm):
     analyte_key = forms.ChoiceField(
-        label="Analyte", choices=lambda: [(a.key, a.short_name) for a in analytes()]
+        label="Analyte",
+        # Nothing is chosen beforehand: a range judges what it is saved for.
+        choices=lambda: [("", "Choose one"), *((a.key, a.short_name) for a in analytes())],
+        widget=UnfoldAdminSelectWidget,
     )
 
     class Meta:
@@ -95,6 +107,30 @@ class RangeForm(forms.ModelForm):
             *("laboratory", "analyte_key", "loinc", "sex", "age_from_years", "age_to_years"),
             *("unit", "low", "high", "source", "valid_from", "valid_until"),
         )
+        labels = {"loinc": "LOINC"}
+
+    def clean_loinc(self) -> str:
+        loinc = str(self.cleaned_data["loinc"]).strip()
+        analyte = self.cleaned_data.get("analyte_key", "")
+        if loinc and analyte and loinc not in by_key(analyte).loincs:
+            raise forms.ValidationError("Not a LOINC code of this analyte.")
+        return loinc
+
+    def clean_unit(self) -> str:
+        unit = str(self.cleaned_data["unit"]).strip()
+        analyte = self.cleaned_data.get("analyte_key", "")
+        accepted = by_key(analyte).accepted_ucum if analyte else ()
+        if accepted and not _converts(unit, accepted):
+            words = f"Not a unit of this analyte. It has: {', '.join(accepted)}."
+            raise forms.ValidationError(words)
+        return unit
+
+
+def _converts(unit: str, accepted: Iterable[str]) -> bool:
+    try:
+        return unit_of_ucum(unit).dimension in {unit_of_ucum(one).dimension for one in accepted}
+    except KeyError:
+        return False
 
 
 @admin.register(ConfiguredRange)

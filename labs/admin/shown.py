@@ -61,9 +61,14 @@ class ChangedResultAdmin(StaffModelAdmin):
     ) -> HttpResponse:
         if not self.may_read(request):
             raise PermissionDenied
+        if object_id is None:
+            raise PermissionDenied
         found = changed_results(only=_uuid(object_id))
         if not found:
-            raise NotFound()
+            answer: HttpResponse = self._get_obj_does_not_exist_redirect(
+                request, self.opts, object_id
+            )
+            return answer
         (row,) = found
         with identity(system("privacy-incident")):
             ids = with_files([row.pk], patient_id=row.patient_id)
@@ -120,9 +125,9 @@ def _how(row: Observation, later: Observation | None) -> str:
     return "corrected" if row.withdrawn_at is None else "withdrawn"
 
 
-def _uuid(text: str | None) -> UUID:
-    """Raises: NotFound."""
+def _uuid(text: str) -> UUID:
+    """Return an id that no row has when `text` is none."""
     try:
-        return UUID(text or "")
-    except ValueError as error:
-        raise NotFound() from error
+        return UUID(text)
+    except ValueError:
+        return UUID(int=0)

@@ -2,8 +2,12 @@
 
 from datetime import datetime
 
+from django.utils.formats import date_format
+
 from clinical.states import Tier
 from clinical.trend import ExclusionReason
+from patients.admin_base import person
+from patients.models import Patient
 
 NOT_RELEASED = "not released"
 WAITING = "Nobody yet"
@@ -22,6 +26,11 @@ EXCLUDED_BECAUSE: dict[ExclusionReason, str] = {
 
 
 TYPED_IN = "typed in by the patient or a caregiver, not by a laboratory"
+
+
+def whose(patient: Patient) -> str:
+    """Return name and birth date, which a page on results begins with; never for a log."""
+    return f"{person(patient)}, born {date_format(patient.birth_date, 'j F Y')}"
 
 
 def released_words(visible_from: datetime | None, now: datetime) -> str:

@@ -23,7 +23,7 @@ from worklist.models import WorkItem
 from worklist.services import acknowledge, close
 
 TAKE = "take"
-LANGUAGES = ("en", "es")
+LANGUAGES = {"en": "English", "es": "Spanish"}
 
 
 class ReportChanged(DomainError):

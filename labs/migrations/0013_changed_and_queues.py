@@ -17,7 +17,7 @@ UPDATE labs_diagnosticreport r SET awaits_review = r.status <> 'entered-in-error
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("labs", "0005_release"),
+        ("labs", "0012_specimen"),
         ("patients", "0005_profile_evidence"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
