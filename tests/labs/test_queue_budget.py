@@ -1,0 +1,124 @@
+"""The queues of the staff site cost the same however much is stored, and come by an index."""
+
+from datetime import datetime, timedelta
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from core.db import identity, system
+from labs import queues
+from labs.admin.paging import BoundedPaginator, WaitingFirst
+from labs.models import DiagnosticReport, Observation
+from tests.cast import Cast
+from tests.labs.results import COLLECTED, Line, file_report, make_laboratory
+from tests.labs.reviewing import review
+
+pytestmark = pytest.mark.django_db
+
+PAGES = {
+    "front": ("admin:index", "", 15),
+    "reports": ("admin:labs_diagnosticreport_changelist", "", 15),
+    "unreviewed": ("admin:labs_diagnosticreport_changelist", "?reviewed=no", 13),
+    "disagree": (
+        "admin:labs_observation_changelist",
+        "?discrepancy__exact=1&reviewed=no",
+        14,
+    ),
+    "changed": ("admin:labs_diagnosticreport_changelist", "?changed=yes", 15),
+}
+
+
+def filed(cast: Cast, count: int) -> list[DiagnosticReport]:
+    laboratory = make_laboratory(cast.clinic)
+    return [
+        file_report(
+            cast.anna,
+            laboratory,
+            [Line("alt", "96", flags=("N",)), Line("ast", "20")],
+            at=COLLECTED - timedelta(hours=back),
+        )
+        for back in range(count)
+    ]
+
+
+def statements(cast: Cast, page: str) -> int:
+    name, asked, _ = PAGES[page]
+    client = Client()
+    client.force_login(cast.nurse)
+    client.get(reverse(name) + asked)
+    with CaptureQueriesContext(connection) as captured:
+        assert client.get(reverse(name) + asked).status_code == 200
+    return len(captured)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_queue_takes_as_many_statements_for_many_rows_as_for_few(cast: Cast, page: str) -> None:
+    filed(cast, 2)
+    few = statements(cast, page)
+    filed(cast, 9)
+    assert statements(cast, page) == few
+    assert few <= PAGES[page][2]
+
+
+def plan(rows: object) -> str:
+    """Return the plan of a query, of a planner that takes any index it can."""
+    with identity(system("lab-intake")), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")
+        cursor.execute("SET LOCAL enable_sort = off")
+        cursor.execute("SET LOCAL enable_bitmapscan = off")
+        return str(rows.explain())  # type: ignore[attr-defined]
+
+
+def test_what_nobody_reviewed_comes_by_its_index_in_its_order(cast: Cast) -> None:
+    filed(cast, 3)
+    waiting = queues.unreviewed(DiagnosticReport.objects.all())
+    found = plan(waiting.order_by("-worst_rank", "effective_at", "id")[:50])
+    assert "Index Scan using report_unreviewed" in found
+    assert "Sort" not in found
+
+
+def test_all_reports_and_results_come_by_an_index_newest_first(cast: Cast) -> None:
+    filed(cast, 3)
+    newest = plan(DiagnosticReport.objects.order_by("-effective_at", "-id")[:50])
+    assert "report_newest" in newest
+    current = Observation.objects.current().order_by("-effective_at", "-id")
+    assert "observation_newest" in plan(current[:50])
+    assert "Sort" not in newest
+
+
+def test_the_marks_follow_filing_review_and_correction(cast: Cast, now: datetime) -> None:
+    (report,) = filed(cast, 1)
+
+    def marks() -> tuple[bool, int]:
+        with identity(system("lab-intake")):
+            row = DiagnosticReport.objects.get(pk=report.pk)
+        return row.awaits_review, row.worst_rank
+
+    assert marks() == (True, 2)
+    review(report, cast.nurse, now)
+    assert marks() == (False, 2)
+
+
+def test_a_page_counts_up_to_its_bound_and_no_further(
+    cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("labs.admin.paging.COUNTED_UP_TO", 3)
+    filed(cast, 5)
+    with identity(system("lab-intake")):
+        rows = DiagnosticReport.objects.order_by("-effective_at", "-id")
+        assert BoundedPaginator(rows, 2).count == 3
+
+
+@pytest.mark.parametrize("waiting", [[], [4], [4, 1, 0], [0, 1, 2, 3, 4]])
+def test_what_waits_comes_first_and_every_report_once(cast: Cast, waiting: list[int]) -> None:
+    made = filed(cast, 5)
+    with identity(system("lab-intake")):
+        rows = DiagnosticReport.objects.order_by("-effective_at", "-id")
+        pages = WaitingFirst(rows, 2, waiting=[made[number].pk for number in waiting])
+        shown = [row.pk for number in pages.page_range for row in pages.page(number).object_list]
+    first = {made[number].pk for number in waiting}
+    assert set(shown[: len(waiting)]) == first
+    assert shown[len(waiting) :] == [row.pk for row in made if row.pk not in first]
