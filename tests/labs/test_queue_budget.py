@@ -11,7 +11,7 @@ from django.urls import reverse
 from core.db import identity, system
 from labs import queues
 from labs.admin.paging import BoundedPaginator, WaitingFirst
-from labs.models import DiagnosticReport, Observation
+from labs.models import DiagnosticReport, Observation, SendingLaboratory
 from tests.cast import Cast
 from tests.labs.results import COLLECTED, Line, file_report, make_laboratory
 from tests.labs.reviewing import review
@@ -32,7 +32,9 @@ PAGES = {
 
 
 def filed(cast: Cast, count: int) -> list[DiagnosticReport]:
-    laboratory = make_laboratory(cast.clinic)
+    with identity(system("lab-intake")):
+        laboratory = SendingLaboratory.objects.first()
+    laboratory = laboratory or make_laboratory(cast.clinic)
     return [
         file_report(
             cast.anna,

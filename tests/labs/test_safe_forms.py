@@ -11,7 +11,7 @@ from accounts.models import User
 from core.db import identity, system
 from labs.models import ConfiguredRange, SendingLaboratory
 from tests.cast import Cast
-from tests.labs.results import Line, file_report, make_laboratory
+from tests.labs.results import Line, file_report, make_laboratory, result_of
 
 pytestmark = pytest.mark.django_db
 
@@ -37,7 +37,7 @@ def test_a_report_says_whose_it_is_before_anything_is_read_or_pressed(
     address = reverse(f"admin:labs_diagnosticreport_{page}", args=[report.pk])
     html = signed_in(cast.nurse).get(address).content.decode()
     whose = html.index("Testmann, Anna, born 1 January 1970")
-    assert whose < html.index("ALT (liver test)")
+    assert whose < html.index(result_of(report, "alt").display_name)
     assert whose < html.index("<textarea" if page == "comment" else "Mark as reviewed")
 
 
