@@ -43,8 +43,8 @@ class DiagnosticReport(BaseModel):
     current results (its own when it has none); null = not for the patient. While results of a
     newer version are kept from her, the head stays as `shown_version` left it (null: the newest).
     `not_released_until`: until when at the latest tests of this visit wait, where it may be said.
-    `awaits_review`: nobody reviewed it as it stands; `worst_rank`: how loudly its results are drawn,
-    0 to 3 (`labs/queues.py`).
+    `awaits_review`: nobody reviewed it as it stands; `worst_rank`: how loudly its results are
+    drawn, 0 to 3 (`labs/queues.py`).
     """
 
     patient = models.ForeignKey(Patient, models.PROTECT, related_name="reports")

@@ -18,14 +18,15 @@ from tests.labs.reviewing import review
 
 pytestmark = pytest.mark.django_db
 
+# Statements, those of sign-in, identity and audit among them.
 PAGES = {
-    "front": ("admin:index", "", 15),
+    "front": ("admin:index", "", 16),
     "reports": ("admin:labs_diagnosticreport_changelist", "", 15),
-    "unreviewed": ("admin:labs_diagnosticreport_changelist", "?reviewed=no", 13),
+    "unreviewed": ("admin:labs_diagnosticreport_changelist", "?reviewed=no", 14),
     "disagree": (
         "admin:labs_observation_changelist",
         "?discrepancy__exact=1&reviewed=no",
-        14,
+        15,
     ),
     "changed": ("admin:labs_diagnosticreport_changelist", "?changed=yes", 15),
 }
