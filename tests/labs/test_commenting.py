@@ -11,13 +11,15 @@ from accounts.models import User
 from core.db import identity, system
 from core.errors import InvalidInput, NotFound
 from core.models import AuditEvent, Change, Event
-from labs.models import Comment, DiagnosticReport, Review, SendingLaboratory
+from labs.models import Comment, DiagnosticReport, Observation, Review, SendingLaboratory
 from labs.services.result_notices import on_comment_published
 from labs.services.reviewing import CommentSettled
 from notifications.models import Notification
 from patients.models import CaregiverGrant
 from tests.cast import Cast
 from tests.labs.conftest import LABS
+from tests.labs.messages import ALBUMIN, CALCIUM, Obx, send_one
+from tests.labs.messages import laboratory as made_lab
 from tests.labs.results import Line, correct, file_report, make_laboratory, result_of, withdraw
 from tests.labs.reviewing import comment, handed, replace, review
 from tests.labs.reviewing import withdraw as withdraw_comment
@@ -315,6 +317,20 @@ def test_the_notice_says_that_there_is_something_new_and_no_more(
     }
     assert len({(r.recipient_id, r.channel) for r in rows}) == len(rows)
     assert all(r.context == {} for r in rows)
+
+
+def test_a_comment_on_a_report_speaks_of_what_the_laboratory_sent(
+    cast: Cast, now: datetime
+) -> None:
+    """The corrected calcium comes and goes with its inputs; words on the report stay."""
+    made_lab(cast.clinic)
+    send_one(now, Obx("10.0", **CALCIUM), Obx("2.0", **ALBUMIN))
+    with identity(system("lab-intake")):
+        report = DiagnosticReport.objects.get()
+        derived = Observation.objects.current().get(origin="derived")
+    said = comment(report, cast.nurse, now)
+    assert len(said.seen) == 2
+    assert derived.identity_key not in said.seen
 
 
 # --- two at once --------------------------------------------------------------------------------
