@@ -143,7 +143,7 @@ def _fate(
             _line(line, report, group, disposition, items, placed.get(line.obx_index), seen)
             for group in _content(message)
             for report in group.reports
-            for line in report.observations
+            for line in report.lines
         ),
     )
 

@@ -125,6 +125,16 @@ class Report:
     def specimen(self) -> Specimen | None:
         return self.specimens[0] if self.specimens else None
 
+    @property
+    def lines(self) -> tuple[ObservationLine, ...]:
+        """Every OBX: the results, then what is said about the specimens."""
+        return (*self.observations, *self.specimen_observations)
+
+    @property
+    def specimen_observations(self) -> tuple[ObservationLine, ...]:
+        """OBX after an SPM: about the specimen, not about the patient."""
+        return tuple(line for specimen in self.specimens for line in specimen.observations)
+
     def specimens_of(self, line: ObservationLine) -> tuple[Specimen, ...]:
         """Return what `line` may be about: its own specimen, else every one of the report."""
         return self.specimens if line.specimen is None else (line.specimen,)

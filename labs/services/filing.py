@@ -10,7 +10,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.db.models import CharField, UUIDField
 
 from accounts.models import User
-from clinical.result_status import report_status
+from clinical.result_status import Handling, report_status
 from clinical.states import RULE_VERSION
 from core import audit
 from core.areas import Area
@@ -191,7 +191,7 @@ def _queue_group(work: FilingPass, group: PatientGroup, reasons: tuple[str, ...]
     work.reasons += reasons
     critical: JudgedLine | None = None
     for report in group.reports:
-        for line in report.observations:
+        for line in report.lines:
             judged = work.judge(line, report)
             critical = critical or (judged if judged.is_critical else None)
             work.outcomes.append(LineOutcome(judged, None, "queued", reasons[0]))
@@ -203,6 +203,7 @@ def _file_for_patient(work: FilingPass, group: PatientGroup, patient: Patient) -
     take_turn(patient.id)
     person = Person(sex=patient.sex, birth_date=patient.birth_date)
     reports = [report for report in group.reports if _usable_report(work, report, person)]
+    _queue_specimen_lines(work, reports, person, patient.id)
     lines = [(line, report) for report in reports for line in report.observations]
     first = [work.judge(line, report, person=person) for line, report in lines]
     earlier = _earlier_dimensions(first, patient.id, work.message)
@@ -246,10 +247,24 @@ def _usable_report(work: FilingPass, report: Report, person: Person) -> bool:
         Doubt("report-status-query", report.raw_segment, obr_position=report.position)
     )
     work.reasons.append("report-status-query")
-    for line in report.observations:
+    for line in report.lines:
         judged = work.judge(line, report, person=person)
         work.outcomes.append(LineOutcome(judged, None, "queued", "report-status-query"))
     return False
+
+
+def _queue_specimen_lines(
+    work: FilingPass, reports: list[Report], person: Person, patient_id: UUID
+) -> None:
+    """Leave OBX that follow an SPM to a person: by the standard they describe the specimen, yet
+    some senders write their results there."""
+    for report in reports:
+        for line in report.specimen_observations:
+            judged = work.judge(line, report, person=person)
+            if judged.status.handling is Handling.IGNORE:
+                work.outcomes.append(LineOutcome(judged, None, "ignored"))
+            else:
+                work.refuse(judged, "specimen-observation", patient_id)
 
 
 @lru_cache(maxsize=1)
@@ -455,5 +470,5 @@ def preview(message: InboundMessage, *, now: datetime) -> list[LineOutcome]:
     return [
         LineOutcome(work.judge(line, report), None, "not-filed")
         for report in work.oru.reports
-        for line in report.observations
+        for line in report.lines
     ]

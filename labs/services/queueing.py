@@ -60,6 +60,10 @@ TROUBLES: Final[dict[str, Trouble]] = {
     "status-missing": Trouble("The result has no status.", _ASK_LAB),
     "status-unknown": Trouble("The status of the result is not in the HL7 table.", _ASK_LAB),
     "code-missing": Trouble("The result does not say which test it is.", _ASK_LAB),
+    "specimen-observation": Trouble(
+        "The line stands after a specimen, so it is about the specimen and no result.",
+        "If it is a result, ask the laboratory to send it before its SPM segment.",
+    ),
     "unknown-code": Trouble("The test's code is not mapped to LOINC.", _MAP_AND_REPROCESS),
     "loinc-conflict": Trouble("The result names two different LOINC codes.", _MAP_AND_REPROCESS),
     "loinc-check-digit": Trouble("The LOINC code has a wrong check digit.", _MAP_AND_REPROCESS),

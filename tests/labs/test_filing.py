@@ -100,3 +100,57 @@ def test_only_faulty_lines_leave_the_message_queued(now: datetime) -> None:
     assert (answer.ack_code, answer.disposition) == ("AA", "queued")
     with identity(system("lab-intake")):
         assert not DiagnosticReport.objects.exists()
+
+
+# --- what stands after a specimen ------------------------------------------------------------
+
+SPM = "SPM|1|S1||SER"
+AFTER = "OBX|9|NM|2823-3^Potassium^LN||{}|mmol/L|3.5-5.1|{}|||F"
+
+
+def queued() -> list[tuple[str, int | None]]:
+    with identity(system("lab-intake")):
+        return list(IntakeItem.objects.values_list("reason", "obx_index"))
+
+
+def test_a_line_about_the_specimen_waits_for_a_person(now: datetime) -> None:
+    """HL7 v2.5.1: OBX after SPM is about the specimen. It is no result, and it is not lost."""
+    answer = send(oru(Obr([Obx("31")]), SPM, AFTER.format("4.1", "")), now)
+    assert (answer.ack_code, answer.disposition) == ("AA", "stored")
+    assert answer.reasons == ("specimen-observation",)
+    assert [row.value_text for row in results()] == ["31"]
+    assert queued() == [("specimen-observation", 2)]
+    assert [(line.judged.line.obx_index, line.fate) for line in answer.lines] == [
+        (2, "queued"),
+        (1, "new"),
+    ]
+    with identity(system("lab-intake")):
+        assert b"2823-3^Potassium" in bytes(IntakeItem.objects.get().segment)
+        assert Filing.objects.get().lines_queued == 1
+
+
+def test_a_sender_that_writes_specimens_first_loses_nothing(now: datetime) -> None:
+    answer = send(oru(Obr([]), SPM, AFTER.format("4.1", ""), AFTER.format("4.2", "")), now)
+    assert (answer.disposition, answer.reasons) == ("queued", ("specimen-observation",))
+    assert queued() == [("specimen-observation", 1), ("specimen-observation", 2)]
+
+
+def test_a_critical_line_after_a_specimen_is_told_at_once(cast: Cast, now: datetime) -> None:
+    send(oru(Obr([Obx("31")]), SPM, AFTER.format("7.4", "HH")), now)
+    with identity(system("worklist")):
+        item = WorkItem.objects.get()
+        assert (item.urgency, item.patient_id) == ("EMERGENCY", cast.anna.id)
+
+
+def test_a_line_after_a_specimen_of_a_stranger_is_kept_and_told(now: datetime) -> None:
+    stranger = "PID|1||7^^^MAINLAB^MR||NOBODY^N||19700101|F"
+    answer = send(oru(Obr([]), SPM, AFTER.format("7.4", "HH"), pid=stranger), now)
+    assert [line.fate for line in answer.lines] == ["queued"]
+    with identity(system("worklist")):
+        assert WorkItem.objects.get().concern == "intake.unmatched"
+
+
+def test_order_detail_after_a_specimen_is_no_doubt(now: datetime) -> None:
+    answer = send(oru(Obr([Obx("31")]), SPM, AFTER.format("4.1", "")[:-1] + "O"), now)
+    assert answer.reasons == ()
+    assert queued() == []
