@@ -42,7 +42,8 @@ _MESSAGE_START: Final = re.compile(_LINE_START + rb"(MSH(?=[^A-Za-z0-9\s]))")
 _ENVELOPE: Final = re.compile(
     _LINE_START + rb"(?:FHS|BHS|BTS|FTS)(?=[^A-Za-z0-9\s])[^\r\n]*[\r\n]*"
 )
-_RETRY_AFTER: Final = (timedelta(seconds=30), timedelta(minutes=5), timedelta(0))
+# Three tries, with a sweep every half minute, fit into five minutes: then a person is told.
+_RETRY_AFTER: Final = (timedelta(seconds=30), timedelta(minutes=2), timedelta(0))
 _FIRST_TRY_BY_SWEEP: Final = timedelta(seconds=30)
 
 
