@@ -233,7 +233,7 @@ def supply_for(
     return rows[0][6], found
 
 
-def _taken(
+def time_taken(
     supplies: list[Supply], *, patient_id: UUID, first: date, last: date, now: datetime
 ) -> tuple[dict[Place, Taken], Taken]:
     """Return what is taken in each place, and of the patient's own time. One statement."""
@@ -298,7 +298,7 @@ def openings_for(
     )
     if policy != VisitType.BookingPolicy.DIRECT and viewer.kind in ("patient", "proxy"):
         return OpeningPage(items=[], next=None, self_bookable=False)
-    taken, hers = _taken(supplies, patient_id=patient_id, first=lowest, last=last, now=now)
+    taken, hers = time_taken(supplies, patient_id=patient_id, first=lowest, last=last, now=now)
 
     def of(supply: Supply) -> Iterator[tuple[datetime, UUID, Offered]]:
         for opening in openings(

@@ -35,3 +35,12 @@ class Quiet:
         local = instant.astimezone(zone)
         day = local.date() + timedelta(days=1 if local.time() >= self.starts else 0)
         return datetime.combine(day, self.ends, zone).astimezone(UTC)
+
+    def next_start(self, instant: datetime) -> datetime:
+        """Return when it next becomes quiet (in UTC), strictly after `instant`."""
+        zone = ZoneInfo(self.zone)
+        day = instant.astimezone(zone).date()
+        start = datetime.combine(day, self.starts, zone).astimezone(UTC)
+        if start <= instant:
+            start = datetime.combine(day + timedelta(days=1), self.starts, zone).astimezone(UTC)
+        return start

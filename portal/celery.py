@@ -23,6 +23,7 @@ app.conf.beat_schedule = {
     "plan-check-ins": _tick("symptoms.plan_check_ins", 15, expires=60),
     "sweep-intake": _tick("labs.sweep_intake", 30, expires=60),
     "announce-released": _tick("labs.announce_released", 30, expires=60),
+    "offer-openings": _tick("appointments.offer_openings", 30, expires=60),
     "escalate-work": _tick("worklist.escalate", 30, expires=60),
     "housekeeping": _tick("portal.housekeeping", 3600, expires=600),
 }

@@ -1,5 +1,6 @@
 """Which part hears of which event: the one place where features meet."""
 
+from appointments.events import WaitlistOfferOver
 from core.events import (
     AppointmentBooked,
     AppointmentCancelled,
@@ -16,7 +17,7 @@ from worklist.events import WorkItemEscalated
 
 def subscribe_all() -> None:
     """Register every subscriber; called once when the project starts."""
-    from appointments.services import reminding
+    from appointments.services import offering, reminding
     from labs.services import result_notices
     from notifications import services as notifications
     from worklist import services as worklist
@@ -30,3 +31,7 @@ def subscribe_all() -> None:
     subscribe(AppointmentRescheduled, "appointments.moved-notice", reminding.on_rescheduled)
     subscribe(AppointmentCancelled, "appointments.cancelled-notice", reminding.on_cancelled)
     subscribe(GrantChanged, "appointments.caregiver-reminders", reminding.on_grant_changed)
+    subscribe(AppointmentBooked, "appointments.waitlist-booked", offering.on_visit_booked)
+    subscribe(AppointmentRescheduled, "appointments.waitlist-moved", offering.on_visit_changed)
+    subscribe(AppointmentCancelled, "appointments.waitlist-cancelled", offering.on_visit_changed)
+    subscribe(WaitlistOfferOver, "appointments.waitlist-offer-over", offering.on_offer_over)

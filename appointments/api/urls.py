@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from appointments.api import calendars, holds, prechecking, views
+from appointments.api import calendars, holds, prechecking, views, waitlist
 
 _PATIENT = "patients/<str:patient_ref>"
 _VISIT = f"{_PATIENT}/appointments/<uuid:appointment_id>"
@@ -23,6 +23,14 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(f"{_PATIENT}/holds", holds.HoldListView.as_view()),
     path(f"{_PATIENT}/holds/<uuid:hold_id>", holds.HoldDetailView.as_view()),
     path(f"{_PATIENT}/holds/<uuid:hold_id>/$renew", holds.RenewView.as_view()),
+    path(f"{_PATIENT}/waitlist", waitlist.WaitlistListView.as_view()),
+    path(f"{_PATIENT}/waitlist/<uuid:entry_id>", waitlist.WaitlistDetailView.as_view()),
+    path(f"{_PATIENT}/waitlist/<uuid:entry_id>/$withdraw", waitlist.LeaveView.as_view()),
+    path(f"{_PATIENT}/waitlist-offers", waitlist.OfferListView.as_view()),
+    path(f"{_PATIENT}/waitlist-offers/<uuid:offer_id>/$accept", waitlist.AcceptOfferView.as_view()),
+    path(
+        f"{_PATIENT}/waitlist-offers/<uuid:offer_id>/$decline", waitlist.DeclineOfferView.as_view()
+    ),
     path(f"{_PATIENT}/visit-types", views.VisitTypeListView.as_view()),
     path(f"{_PATIENT}/locations", views.LocationListView.as_view()),
     path(

@@ -19,6 +19,7 @@ from appointments.models.supply import (
     VisitType,
     VisitTypeNeed,
 )
+from appointments.models.waitlist import WaitlistEntry, WaitlistOffer, WaitlistWindow
 
 __all__ = [
     "Appointment",
@@ -40,4 +41,7 @@ __all__ = [
     "VisitLink",
     "VisitType",
     "VisitTypeNeed",
+    "WaitlistEntry",
+    "WaitlistOffer",
+    "WaitlistWindow",
 ]

@@ -135,6 +135,21 @@ class VisitType(BaseModel):
     checkin_opens_hours = models.PositiveSmallIntegerField(
         default=72, help_text="The eCheck-in opens so long before the start"
     )
+    waitlist_open = models.BooleanField(
+        default=True, help_text="Patients can wait for a time of this kind"
+    )
+    waitlist_answer_minutes = models.PositiveSmallIntegerField(
+        default=120, help_text="Time to answer an offer, not counting her quiet hours"
+    )
+    waitlist_order = models.CharField(
+        max_length=16,
+        choices=[
+            ("urgency", "Urgent first, then who waits longest"),
+            ("waiting", "Who waits longest"),
+            ("without-visit", "Urgent first, then who has no visit, then who waits longest"),
+        ],
+        default="urgency",
+    )
     is_active = models.BooleanField(default=True)
 
     class Meta:
@@ -159,6 +174,14 @@ class VisitType(BaseModel):
             models.CheckConstraint(
                 condition=Q(checkin_opens_hours__gte=1, checkin_opens_hours__lte=720),
                 name="visit_type_checkin_window",
+            ),
+            models.CheckConstraint(
+                condition=Q(waitlist_answer_minutes__gte=15, waitlist_answer_minutes__lte=2880),
+                name="visit_type_waitlist_answer",
+            ),
+            models.CheckConstraint(
+                condition=Q(waitlist_order__in=["urgency", "waiting", "without-visit"]),
+                name="visit_type_waitlist_order",
             ),
         ]
 

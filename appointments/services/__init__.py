@@ -1,6 +1,7 @@
 """Writes of this app: visits, times that are kept, blocks, and what can be booked."""
 
 from appointments.claims import PatientBusy, TimeTaken
+from appointments.services.answering import accept, decline
 from appointments.services.blocking import block_time, lift_block
 from appointments.services.booking import book, book_held
 from appointments.services.changing import cancel, change_status, start
@@ -13,8 +14,10 @@ from appointments.services.feeds import (
     visit_file,
 )
 from appointments.services.holding import hold, release, renew
+from appointments.services.joining import join
 from appointments.services.links import LinkOutdated, answer_link, read_link
 from appointments.services.moving import confirm, reschedule, reschedule_held
+from appointments.services.offering import OfferingOutcome, offer_openings
 from appointments.services.prechecking import (
     CheckInClosed,
     CheckInIncomplete,
@@ -23,11 +26,15 @@ from appointments.services.prechecking import (
     complete,
 )
 from appointments.services.refusals import (
+    AlreadyWaiting,
     AppointmentsInTheWay,
     HoldExpired,
     HoldRenewed,
     NotOffered,
     NotSelfBookable,
+    NotWaiting,
+    NoWaitlist,
+    OfferOver,
     OtherVisitType,
     SlotTaken,
     StatusConflict,
@@ -49,9 +56,11 @@ from appointments.services.supply import (
     create_schedule,
     create_visit_type,
 )
+from appointments.services.waitlist import leave, set_urgency
 
 __all__ = [
     "FEED_SCOPES",
+    "AlreadyWaiting",
     "AppointmentsInTheWay",
     "CheckInClosed",
     "CheckInIncomplete",
@@ -59,8 +68,12 @@ __all__ = [
     "HoldExpired",
     "HoldRenewed",
     "LinkOutdated",
+    "NoWaitlist",
     "NotOffered",
     "NotSelfBookable",
+    "NotWaiting",
+    "OfferOver",
+    "OfferingOutcome",
     "OtherVisitType",
     "PatientBusy",
     "SlotTaken",
@@ -74,6 +87,7 @@ __all__ = [
     "TooManyHolds",
     "VersionConflict",
     "WithAlternatives",
+    "accept",
     "add_availability",
     "add_exception",
     "answer",
@@ -91,9 +105,13 @@ __all__ = [
     "create_resource",
     "create_schedule",
     "create_visit_type",
+    "decline",
     "hold",
+    "join",
+    "leave",
     "lift_block",
     "make_feed",
+    "offer_openings",
     "read_feed",
     "read_link",
     "release",
@@ -101,6 +119,7 @@ __all__ = [
     "reschedule",
     "reschedule_held",
     "revoke_feed",
+    "set_urgency",
     "start",
     "visit_file",
 ]

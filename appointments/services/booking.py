@@ -50,7 +50,7 @@ def book(
             raise SlotTaken(
                 alternatives=alternatives(viewer, patient_id=patient, ref=ref, now=now)
             ) from lost
-        return _book_held(viewer, hers, now=now)
+        return book_kept(viewer, hers, now=now)
     _made(viewer, made, now=now)
     return made
 
@@ -61,10 +61,10 @@ def book_held(*, viewer: Viewer, hold_id: UUID, now: datetime) -> Appointment:
     The hold was judged when it was made: hours that changed since do not take it from her.
     Raises: NotFound, HoldExpired, PatientBusy.
     """
-    return _book_held(viewer, locked_hold(viewer, hold_id), now=now)
+    return book_kept(viewer, locked_hold(viewer, hold_id), now=now)
 
 
-def _book_held(viewer: Viewer, hold: Hold, *, now: datetime) -> Appointment:
+def book_kept(viewer: Viewer, hold: Hold, *, now: datetime) -> Appointment:
     ref = OpeningRef(hold.schedule_id, hold.visit_type_id, hold.starts_at)
     made = Appointment(
         id=uuid7(now),

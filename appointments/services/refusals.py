@@ -101,6 +101,34 @@ class TooLateToMove(DomainError):
     title = "This visit can no longer be moved online. Please call."
 
 
+class AlreadyWaiting(DomainError):
+    """She waits for this already; the answer says which entry it is."""
+
+    code = "already-waiting"
+    title = "You are on the waitlist for this already."
+
+
+class NoWaitlist(DomainError):
+    """The clinic keeps no waitlist for this kind of visit."""
+
+    code = "no-waitlist"
+    title = "There is no waitlist for this kind of visit."
+
+
+class NotWaiting(DomainError):
+    """The entry came to its end before."""
+
+    code = "not-waiting"
+    title = "This wish has come to its end already."
+
+
+class OfferOver(WithAlternatives):
+    """The offer was answered, taken back, or its time has ended."""
+
+    code = "offer-over"
+    title = "This offer is over."
+
+
 class AppointmentsInTheWay(DomainError):
     """A block would cover time that is booked or held."""
 

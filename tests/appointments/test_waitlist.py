@@ -1,0 +1,764 @@
+"""The line: who joins it, whom the tick asks about what, and what becomes of an entry."""
+
+from datetime import date, datetime, time, timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from appointments import services
+from appointments.models import Appointment, VisitType, WaitlistEntry, WaitlistOffer
+from appointments.waiting import Window
+from appointments.waitlists import line_of
+from core.db import identity, system
+from core.errors import InvalidInput, NotFound
+from core.models import Change
+from notifications.models import Notification, QuietHours
+from patients.models import CaregiverGrant, ContactPause, Enrolment, Patient
+from patients.viewer import staff_viewer
+from tests.appointments.factories import MONDAY, Surgery, book, cancel, surgery
+from tests.appointments.test_holds import hold
+from tests.appointments.waitlist import (
+    A_MOMENT,
+    at,
+    decline,
+    entry_now,
+    hold_of,
+    leave,
+    offers,
+    taken_at,
+    tick,
+    wait,
+    wait_for,
+)
+from tests.cast import Cast
+from tests.tokens import viewer_of
+
+pytestmark = pytest.mark.django_db
+
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+NINE = at(9)
+
+
+@pytest.fixture
+def clinic(cast: Cast) -> Surgery:
+    return surgery(cast.clinic)
+
+
+def change_patient(patient: Patient, **facts: object) -> None:
+    with identity(system("registration")):
+        Patient.objects.filter(id=patient.id).update(**facts)
+
+
+def notices(**terms: Any) -> list[Notification]:
+    with identity(system("notifications")):
+        return list(Notification.objects.filter(purpose="visit-offer", **terms))
+
+
+# --- joining ----------------------------------------------------------------------------------
+
+
+def test_she_waits_for_a_visit(cast: Cast, clinic: Surgery, now: datetime) -> None:
+    made = wait(
+        cast.anna_user,
+        clinic,
+        now,
+        windows=[NINE, Window(iso_weekdays=frozenset({4, 2}))],
+        locations=[clinic.location.id],
+        minimum_notice=2 * HOUR,
+    )
+    with identity(system("booking")):
+        entry = WaitlistEntry.objects.get(id=made.id)
+        windows = list(entry.windows.order_by("first_on").values_list("first_on", "iso_weekdays"))
+        places = [place.id for place in entry.locations.all()]
+        feed = Change.objects.get(resource="WaitlistEntry")
+    assert (entry.status, entry.urgency, entry.made_via) == ("active", "routine", "patient")
+    assert entry.made_by_id == cast.anna_user.pk
+    assert entry.minimum_notice_minutes == 120
+    assert windows == [(MONDAY, []), (None, [2, 4])]
+    assert places == [clinic.location.id]
+    assert (feed.patient_id, feed.resource_id) == (cast.anna.id, entry.id)
+
+
+def test_she_waits_once_for_a_kind_and_once_for_each_visit(
+    cast: Cast, clinic: Surgery, now: datetime
+) -> None:
+    visit = book(cast.anna_user, clinic.opening(11), now)
+    first = wait(cast.anna_user, clinic, now)
+    with pytest.raises(services.AlreadyWaiting) as refusal:
+        wait(cast.anna_user, clinic, now)
+    assert refusal.value.extra == {"entry": str(first.id)}
+    second = wait(cast.anna_user, clinic, now, visit=visit)
+    with pytest.raises(services.AlreadyWaiting) as refusal:
+        wait(cast.anna_user, clinic, now, visit=visit)
+    assert refusal.value.extra == {"entry": str(second.id)}
+    leave(cast.anna_user, first, now)
+    wait(cast.anna_user, clinic, now)
+    wait(cast.brigid.user, clinic, now)
+
+
+def test_the_visit_must_be_her_own_booked_one_of_that_kind(
+    cast: Cast, clinic: Surgery, now: datetime
+) -> None:
+    strangers = book(cast.brigid.user, clinic.opening(10), now)
+    with pytest.raises(NotFound):
+        wait(cast.anna_user, clinic, now, visit=strangers)
+    hers = book(cast.anna_user, clinic.opening(11), now)
+    with pytest.raises(services.OtherVisitType):
+        wait(cast.anna_user, surgery(cast.clinic), now, visit=hers)
+    with pytest.raises(services.StatusConflict):
+        wait(cast.anna_user, clinic, clinic.at(11), visit=hers)
+    cancel(cast.anna_user, hers.id, now)
+    with pytest.raises(services.StatusConflict):
+        wait(cast.anna_user, clinic, now, visit=hers)
+
+
+def test_unknown_and_foreign_kinds_and_places_are_not_found(
+    cast: Cast, clinic: Surgery, now: datetime
+) -> None:
+    elsewhere = surgery(cast.other_clinic)
+    with pytest.raises(NotFound):
+        wait(cast.anna_user, elsewhere, now)
+    for place in (elsewhere.location.id, uuid4()):
+        with pytest.raises(NotFound):
+            wait(cast.anna_user, clinic, now, locations=[clinic.location.id, place])
+
+
+@pytest.mark.parametrize("policy", ["view", "request", "ticket"])
+def test_the_line_is_no_way_around_asking_for_a_visit(
+    cast: Cast, now: datetime, policy: str
+) -> None:
+    clinic = surgery(cast.clinic)
+    visit = book(cast.anna_user, clinic.opening(11), now)
+    VisitType.objects.filter(id=clinic.visit_type.id).update(booking_policy=policy)
+    with pytest.raises(services.NotSelfBookable):
+        wait(cast.anna_user, clinic, now)
+    wait(cast.anna_user, clinic, now, visit=visit)
+    wait_for(cast.desk, cast.brigid.id, clinic, now)
+
+
+def test_a_kind_without_waitlist_has_none(cast: Cast, now: datetime) -> None:
+    with pytest.raises(services.NoWaitlist):
+        wait(cast.anna_user, surgery(cast.clinic, waitlist_open=False), now)
+
+
+@pytest.mark.parametrize(
+    ("window", "code"),
+    [
+        (Window(first_on=date(2026, 11, 23), last_on=date(2026, 11, 22)), "before-from"),
+        (Window(last_on=date(2026, 11, 21)), "past"),
+        (Window(last_on=date(2026, 11, 22)), None),
+        (Window(time_from=time(12), time_until=time(12)), "before-from"),
+        (Window(iso_weekdays=frozenset({0})), "not-a-weekday"),
+        (Window(first_on=date(2026, 11, 23)), None),
+        (Window(first_on=date(2026, 11, 24)), "after-visit"),
+    ],
+)
+def test_a_window_that_can_never_hold_is_refused(
+    cast: Cast, clinic: Surgery, now: datetime, window: Window, code: str | None
+) -> None:
+    visit = book(cast.anna_user, clinic.opening(11), now)
+    if code is None:
+        wait(cast.anna_user, clinic, now, visit=visit, windows=[window])
+        return
+    with pytest.raises(InvalidInput) as refusal:
+        wait(cast.anna_user, clinic, now, visit=visit, windows=[window])
+    assert [(error.field, error.code) for error in refusal.value.errors] == [("windows.0", code)]
+
+
+def test_too_much_is_refused(cast: Cast, clinic: Surgery, now: datetime) -> None:
+    for more in ({"windows": [Window()] * 11}, {"minimum_notice": timedelta(days=30, minutes=1)}):
+        with pytest.raises(InvalidInput):
+            wait(cast.anna_user, clinic, now, **more)
+    wait(cast.anna_user, clinic, now, windows=[Window()] * 10, minimum_notice=timedelta(days=30))
+
+
+def test_only_staff_call_it_urgent_and_say_why(cast: Cast, clinic: Surgery, now: datetime) -> None:
+    hers = wait(cast.anna_user, clinic, now, urgency_reason="I say so")
+    assert entry_now(hers).urgency == "routine"
+    patient, desk = viewer_of(cast.anna_user), staff_viewer(user=cast.desk, now=now)
+    with identity(patient.identity), pytest.raises(NotFound):
+        services.set_urgency(viewer=patient, entry_id=hers.id, reason="pain", now=now)
+    with identity(desk.identity):
+        services.set_urgency(viewer=desk, entry_id=hers.id, reason="pain", now=now)
+    entry = entry_now(hers)
+    assert (entry.urgency, entry.urgency_reason) == ("urgent", "pain")
+    assert (entry.urgency_set_by_id, entry.urgency_set_at) == (cast.desk.pk, now)
+    with identity(desk.identity):
+        services.set_urgency(viewer=desk, entry_id=hers.id, reason="", now=now)
+    assert entry_now(hers).urgency_set_by_id is None
+    added = wait_for(cast.desk, cast.brigid.id, clinic, now, urgency_reason="fever")
+    assert (entry_now(added).urgency, entry_now(added).made_via) == ("urgent", "staff")
+
+
+def test_staff_of_another_clinic_reach_nothing(cast: Cast, clinic: Surgery, now: datetime) -> None:
+    entry = wait(cast.anna_user, clinic, now)
+    other = staff_viewer(user=cast.other_nurse, now=now)
+    with pytest.raises(NotFound):
+        wait_for(cast.other_nurse, cast.anna.id, clinic, now)
+    with identity(other.identity):
+        assert not WaitlistEntry.objects.exists()
+        for act in (services.leave, services.set_urgency):
+            more = {"reason": "x"} if act is services.set_urgency else {}
+            with pytest.raises(NotFound):
+                act(viewer=other, entry_id=entry.id, now=now, **more)
+
+
+def test_leaving_twice_is_no_error_and_what_is_over_stays_over(
+    cast: Cast, clinic: Surgery, now: datetime
+) -> None:
+    entry = wait(cast.anna_user, clinic, now)
+    for _ in range(2):
+        leave(cast.anna_user, entry, now)
+    after = entry_now(entry)
+    assert (after.status, after.ending, after.ended_by_id) == (
+        "withdrawn",
+        "asked",
+        cast.anna_user.pk,
+    )
+    with pytest.raises(NotFound):
+        leave(cast.brigid.user, entry, now)
+    past = wait(cast.anna_user, clinic, now, windows=[NINE])
+    tick(clinic.at(9) + DAY)
+    assert entry_now(past).ending == "windows-over"
+    with pytest.raises(services.NotWaiting):
+        leave(cast.anna_user, past, now + 2 * DAY)
+
+
+# --- the tick ---------------------------------------------------------------------------------
+
+
+def test_what_is_free_is_kept_for_who_waits(cast: Cast, clinic: Surgery, now: datetime) -> None:
+    entry = wait(cast.anna_user, clinic, now, windows=[NINE])
+    assert tick(now).offered == 1
+    (offer,) = offers()
+    assert (offer.entry_id, offer.patient_id, offer.status) == (entry.id, cast.anna.id, "open")
+    assert (offer.hold.starts_at, offer.hold.purpose) == (clinic.at(9), "offer")
+    assert (offer.offered_at, offer.answer_until) == (now, now + 2 * HOUR)
+    assert offer.hold.expires_at == offer.answer_until
+    assert offer.rank == 1
+    assert offer.reason["text"] == (
+        "urgency routine; waiting since 2026-11-22 09:00 UTC; number 1 of 1 it fitted"
+    )
+    assert taken_at(clinic, clinic.at(9), now) == ["hold"]
+    with pytest.raises(services.SlotTaken):
+        book(cast.brigid.user, clinic.opening(9), now)
+
+
+def test_ticking_again_changes_nothing(cast: Cast, clinic: Surgery, now: datetime) -> None:
+    wait(cast.anna_user, clinic, now, windows=[NINE])
+    tick(now)
+    again = tick(now + HOUR)
+    assert (again.offered, again.expired, again.ended) == (0, 0, 0)
+    assert len(offers()) == 1
+
+
+def test_nothing_fits_nothing_is_offered(cast: Cast, clinic: Surgery, now: datetime) -> None:
+    book(cast.brigid.user, clinic.opening(9), now)
+    entry = wait(cast.anna_user, clinic, now, windows=[NINE])
+    assert tick(now).offered == 0
+    assert entry_now(entry).passed_over == ""
+
+
+def test_the_cancelled_time_goes_to_who_waits_longest_then_to_the_next(
+    cast: Cast, clinic: Surgery, now: datetime
+) -> None:
+    carla = Enrolment(patient=cast.carla, organization=cast.clinic, starts_at=now - DAY)
+    with identity(system("registration")):
+        carla.save(force_insert=True)
+    visit = book(cast.carla.user, clinic.opening(9), now)
+    second = wait(cast.brigid.user, clinic, now, windows=[NINE])
+    first = wait(cast.anna_user, clinic, now - HOUR, windows=[NINE])
+    assert tick(now).offered == 0
+    cancel(cast.carla.user, visit.id, now)
+    assert tick(now).offered == 1
+    (asked,) = offers()
+    assert (asked.entry_id, asked.rank, asked.reason["others_matched"]) == (first.id, 1, 1)
+    decline(cast.anna_user, asked, now + HOUR)
+    assert tick(now + HOUR).offered == 1
+    assert [offer.entry_id for offer in offers(status="open")] == [second.id]
+    again = offers(status="open")[0]
+    assert (again.rank, again.reason["passed_over"]) == (2, {"asked-before": 1})
+    assert "1 passed over: asked-before" in again.reason["text"]
+    assert str(first.id) not in str(again.reason)
+    assert entry_now(first).passed_over == "asked-before"
+    # Nobody is left: the time is free for everybody.
+    decline(cast.brigid.user, again, now + 2 * HOUR)
+    assert tick(now + 2 * HOUR).offered == 0
+    book(cast.carla.user, clinic.opening(9), now + 2 * HOUR)
+
+
+def test_an_offer_is_over_at_its_instant_and_goes_on(
+    cast: Cast, clinic: Surgery, now: datetime
+) -> None:
+    first = wait(cast.anna_user, clinic, now - HOUR, windows=[NINE])
+    second = wait(cast.brigid.user, clinic, now, windows=[NINE])
+    tick(now)
+    end = offers()[0].answer_until
+    assert tick(end - A_MOMENT).expired == 0
+    outcome = tick(end)
+    assert (outcome.expired, outcome.offered) == (1, 1)
+    assert [(o.entry_id, o.status, o.settled_at) for o in offers()] == [
+        (first.id, "expired", end),
+        (second.id, "open", None),
+    ]
+    assert hold_of(offers()[0]).ending == "released"
+    assert entry_now(first).status == "active"
+
+
+def test_urgent_goes_first_unless_the_clinic_orders_by_waiting(
+    cast: Cast, clinic: Surgery, now: datetime
+) -> None:
+    wait(cast.anna_user, clinic, now - HOUR, windows=[NINE])
+    wait_for(cast.desk, cast.brigid.id, clinic, now, windows=[NINE], urgency_reason="pain")
+    tick(now)
+    (offer,) = offers()
+    assert (offer.patient_id, offer.reason["urgency"]) == (cast.brigid.id, "urgent")
+    VisitType.objects.filter(id=clinic.visit_type.id).update(waitlist_order="waiting")
+    decline(cast.brigid.user, offer, now)
+    ten = at(10)
+    leave(cast.anna_user, offers_entry(cast.anna), now)
+    wait(cast.anna_user, clinic, now - HOUR, windows=[ten])
+    with identity(system("booking")):
+        WaitlistEntry.objects.filter(patient=cast.brigid).update(status="active")
+        entry = WaitlistEntry.objects.get(patient=cast.brigid)
+        entry.windows.create(
+            first_on=ten.first_on,
+            last_on=ten.last_on,
+            time_from=ten.time_from,
+            time_until=ten.time_until,
+        )
+    tick(now)
+    assert [o.patient_id for o in offers(status="open")] == [cast.anna.id]
+
+
+def offers_entry(patient: Patient) -> WaitlistEntry:
+    with identity(system("booking")):
+        return WaitlistEntry.objects.get(patient=patient, status="active")
+
+
+def test_the_answer_time_is_the_clinics(cast: Cast, now: datetime) -> None:
+    clinic = surgery(cast.clinic, waitlist_answer_minutes=45)
+    wait(cast.anna_user, clinic, now, windows=[NINE])
+    tick(now)
+    assert offers()[0].answer_until == now + timedelta(minutes=45)
+
+
+def test_at_night_the_answer_time_ends_after_her_morning(
+    cast: Cast, clinic: Surgery, now: datetime
+) -> None:
+    QuietHours.objects.create(user=cast.anna_user, starts=time(20), ends=time(10))
+    window = Window(first_on=MONDAY + DAY, last_on=MONDAY + DAY)
+    wait(cast.anna_user, clinic, now, windows=[window])
+    tick(clinic.at(3))
+    (offer,) = offers()
+    assert offer.answer_until == clinic.at(12)
+    assert {row.send_after for row in notices()} == {clinic.at(10)}
+    assert {row.expires_at for row in notices()} == {clinic.at(12)}
+
+
+def test_too_near_for_the_morning_somebody_awake_is_asked(
+    cast: Cast, clinic: Surgery, now: datetime
+) -> None:
+    """Nine o'clock, an hour's notice, at four in the morning in Berlin and evening in Phoenix."""
+    hers = wait(cast.anna_user, clinic, now - HOUR, windows=[NINE], minimum_notice=HOUR)
+    assert cast.brigid.user is not None
+    cast.brigid.user.zone = "America/Phoenix"
+    cast.brigid.user.save(update_fields=["zone"])
+    other = wait(cast.brigid.user, clinic, now, windows=[NINE], minimum_notice=HOUR)
+    night = clinic.at(4)
+    tick(night)
+    (offer,) = offers()
+    assert (offer.entry_id, offer.rank) == (other.id, 2)
+    assert offer.reason["passed_over"] == {"too-near": 1}
+    assert (entry_now(hers).passed_over, entry_now(hers).passed_over_at) == ("too-near", night)
+
+
+def test_no_offer_outlives_the_cutoff_of_her_own_visit(cast: Cast, now: datetime) -> None:
+    clinic = surgery(cast.clinic, cancel_cutoff_minutes=24 * 60)
+    visit = book(cast.anna_user, clinic.opening(11), now)
+    assert visit.starts_at - DAY == now + HOUR
+    wait(cast.anna_user, clinic, now, visit=visit, windows=[NINE])
+    tick(now)
+    assert offers()[0].answer_until == now + HOUR
+
+
+@pytest.mark.parametrize(("minutes", "asked"), [(30, True), (29, False)])
+def test_she_is_not_asked_when_the_cutoff_is_near(
+    cast: Cast, now: datetime, minutes: int, asked: bool
+) -> None:
+    clinic = surgery(cast.clinic, cancel_cutoff_minutes=24 * 60)
+    visit = book(cast.anna_user, clinic.opening(11), now)
+    wait(cast.anna_user, clinic, now, visit=visit, windows=[NINE])
+    assert tick(now + HOUR - timedelta(minutes=minutes)).offered == int(asked)
+
+
+def test_only_earlier_times_than_hers_are_offered(
+    cast: Cast, clinic: Surgery, now: datetime
+) -> None:
+    visit = book(cast.anna_user, clinic.opening(9), now)
+    entry = wait(cast.anna_user, clinic, now, visit=visit)
+    assert tick(now).offered == 0
+    with identity(viewer_of(cast.anna_user).identity):
+        services.reschedule(
+            viewer=viewer_of(cast.anna_user),
+            appointment_id=visit.id,
+            opening=clinic.opening(9, 30),
+            now=now,
+        )
+    tick(now)
+    assert [(o.entry_id, o.hold.starts_at) for o in offers()] == [(entry.id, clinic.at(9))]
+
+
+def test_her_other_visits_and_kept_times_are_not_in_the_way_of_herself(
+    cast: Cast, clinic: Surgery, now: datetime
+) -> None:
+    other = surgery(cast.clinic)
+    book(cast.anna_user, other.opening(9), now)
+    hold(cast.anna_user, other.opening(9, 30), now)
+    entry = wait(cast.anna_user, clinic, now, windows=[at(9), at(9, 30)])
+    assert tick(now).offered == 0
+    assert entry_now(entry).passed_over == "other-visit"
+    assert tick(now + HOUR).offered == 1
+    assert offers()[0].hold.starts_at == clinic.at(9, 30)
+
+
+def test_an_earlier_time_may_overlap_the_visit_that_it_replaces(cast: Cast, now: datetime) -> None:
+    clinic = surgery(cast.clinic, duration_minutes=60)
+    visit = book(cast.anna_user, clinic.opening(10), now)
+    other = services.create_resource(
+        organization=cast.clinic, kind="practitioner", name="Dr Birke", location=clinic.location
+    )
+    from tests.appointments.factories import hours
+
+    hours(other, clinic.location, [clinic.visit_type])
+    wait(cast.anna_user, clinic, now, visit=visit, windows=[at(9, 30)])
+    assert tick(now).offered == 1
+
+
+def test_two_offers_to_one_person_never_overlap(cast: Cast, clinic: Surgery, now: datetime) -> None:
+    other = surgery(cast.clinic)
+    wait(cast.anna_user, clinic, now, windows=[NINE])
+    wait(cast.anna_user, other, now, windows=[NINE, at(9, 30)])
+    tick(now)
+    starts = sorted(offer.hold.starts_at for offer in offers(status="open"))
+    assert starts == [clinic.at(9), clinic.at(9, 30)] or starts == [clinic.at(9)]
+
+
+def test_who_left_three_offers_unanswered_rests_for_a_day(
+    cast: Cast, clinic: Surgery, now: datetime
+) -> None:
+    window = Window(first_on=date(2026, 11, 30))
+    entry = wait(cast.anna_user, clinic, now, windows=[window])
+    at_time = now
+    for number in range(3):
+        assert tick(at_time).offered == 1, number
+        at_time = offers(status="open")[0].answer_until
+    assert tick(at_time).offered == 0
+    assert entry_now(entry).passed_over == "did-not-answer"
+    assert tick(at_time + DAY - A_MOMENT).offered == 0
+    assert tick(at_time + DAY).offered == 1
+    assert len({offer.hold.starts_at for offer in offers()}) == 4
+
+
+# --- who is not asked -------------------------------------------------------------------------
+
+
+def test_the_paused_are_passed_over_and_asked_again_later(
+    cast: Cast, clinic: Surgery, now: datetime
+) -> None:
+    entry = wait(cast.anna_user, clinic, now, windows=[NINE])
+    with identity(system("registration")):
+        ContactPause.objects.create(
+            patient=cast.anna, reason="holiday", starts_at=now, ends_at=now + HOUR
+        )
+    assert tick(now).offered == 0
+    assert (entry_now(entry).passed_over, entry_now(entry).status) == ("paused", "active")
+    assert tick(now + HOUR).offered == 1
+    assert entry_now(entry).passed_over == ""
+
+
+def test_a_closed_record_ends_the_wait(cast: Cast, clinic: Surgery, now: datetime) -> None:
+    entry = wait(cast.anna_user, clinic, now, windows=[NINE])
+    tick(now)
+    change_patient(cast.anna, is_active=False)
+    assert tick(now).ended == 1
+    after = entry_now(entry)
+    assert (after.status, after.ending, after.ended_by_id) == ("expired", "inactive", None)
+    assert offers()[0].status == "withdrawn"
+    assert taken_at(clinic, clinic.at(9), now) == []
+
+
+def test_death_ends_the_wait(cast: Cast, clinic: Surgery, now: datetime) -> None:
+    entry = wait(cast.anna_user, clinic, now - HOUR, windows=[NINE])
+    next_in_line = wait(cast.brigid.user, clinic, now, windows=[NINE])
+    tick(now)
+    change_patient(cast.anna, deceased_at=now)
+    outcome = tick(now)
+    assert (outcome.ended, outcome.offered) == (1, 1)
+    assert entry_now(entry).ending == "deceased"
+    assert [o.entry_id for o in offers(status="open")] == [next_in_line.id]
+
+
+def test_who_is_looked_after_elsewhere_waits_no_longer(
+    cast: Cast, clinic: Surgery, now: datetime
+) -> None:
+    entry = wait(cast.anna_user, clinic, now, windows=[NINE])
+    with identity(system("registration")):
+        Enrolment.objects.filter(patient=cast.anna).update(ends_at=now)
+    outcome = tick(now)
+    assert (outcome.ended, outcome.offered) == (1, 0)
+    assert entry_now(entry).ending == "not-here"
+
+
+def test_nobody_to_ask_is_said_and_a_caregiver_who_may_book_is_enough(
+    cast: Cast, clinic: Surgery, now: datetime
+) -> None:
+    change_patient(cast.anna, user=None)
+    entry = wait_for(cast.desk, cast.anna.id, clinic, now, windows=[NINE])
+    assert tick(now).offered == 0
+    assert entry_now(entry).passed_over == "nobody-to-ask"
+    with identity(system("registration")):
+        CaregiverGrant.objects.filter(patient=cast.anna).update(
+            scopes=["appointments.read", "appointments.write"]
+        )
+    assert tick(now).offered == 1
+    assert {row.recipient_id for row in notices()} == {cast.dora.pk}
+
+
+# --- her visits change ------------------------------------------------------------------------
+
+
+def deliver(now: datetime) -> None:
+    """Hand the events of the test to their subscribers of the waitlist."""
+    from core.events.registry import Delivered, subscribers_of
+    from core.models import Event
+
+    with identity(system("events")):
+        events = list(Event.objects.filter(type__startswith="appointments.").order_by("id"))
+    for event in events:
+        for name, handler in subscribers_of(event.type).items():
+            if name.startswith("appointments.waitlist"):
+                handler(
+                    Delivered(
+                        event_id=event.id,
+                        type=event.type,
+                        version=event.version,
+                        subject_id=event.subject_id,
+                        patient_id=event.patient_id,
+                        payload=event.payload,
+                        occurred_at=event.occurred_at,
+                        now=now,
+                    )
+                )
+
+
+def test_a_cancelled_time_is_offered_by_its_bell(
+    cast: Cast, clinic: Surgery, now: datetime
+) -> None:
+    visit = book(cast.brigid.user, clinic.opening(9), now)
+    wait(cast.anna_user, clinic, now, windows=[NINE])
+    deliver(now)
+    assert offers() == []
+    cancel(cast.brigid.user, visit.id, now)
+    deliver(now)
+    assert [offer.patient_id for offer in offers()] == [cast.anna.id]
+
+
+def test_a_declined_time_is_offered_on_by_its_bell(
+    cast: Cast, clinic: Surgery, now: datetime
+) -> None:
+    wait(cast.anna_user, clinic, now - HOUR, windows=[NINE])
+    wait(cast.brigid.user, clinic, now, windows=[NINE])
+    tick(now)
+    decline(cast.anna_user, offers()[0], now)
+    deliver(now)
+    assert [offer.patient_id for offer in offers(status="open")] == [cast.brigid.id]
+    leave(cast.brigid.user, offers_entry(cast.brigid), now)
+    assert [offer.status for offer in offers()] == ["declined", "withdrawn"]
+    assert taken_at(clinic, clinic.at(9), now) == []
+
+
+def test_cancelling_her_visit_ends_the_wish_for_an_earlier_one(
+    cast: Cast, clinic: Surgery, now: datetime
+) -> None:
+    visit = book(cast.anna_user, clinic.opening(11), now)
+    entry = wait(cast.anna_user, clinic, now, visit=visit)
+    tick(now)
+    cancel(cast.anna_user, visit.id, now)
+    deliver(now)
+    assert entry_now(entry).ending == "visit-over"
+    assert offers()[0].status == "withdrawn"
+
+
+def cancel_by_clinic(cast: Cast, visit: Appointment, now: datetime, reason: str) -> None:
+    desk = staff_viewer(user=cast.desk, now=now)
+    with identity(desk.identity):
+        services.cancel(viewer=desk, appointment_id=visit.id, reason=reason, now=now)
+
+
+@pytest.mark.parametrize(
+    ("reason", "waits"),
+    [("prov", True), ("other", True), ("maint", True), ("pat", False), ("oth-err", False)],
+)
+def test_cancelled_by_the_clinic_she_waits_on_for_any_visit(
+    cast: Cast, clinic: Surgery, now: datetime, reason: str, waits: bool
+) -> None:
+    visit = book(cast.anna_user, clinic.opening(11), now)
+    entry = wait(cast.anna_user, clinic, now, visit=visit, windows=[NINE])
+    tick(now)
+    cancel_by_clinic(cast, visit, now, reason)
+    deliver(now)
+    after = entry_now(entry)
+    assert (after.status == "active") is waits
+    assert [offer.status for offer in offers()] == ["open" if waits else "withdrawn"]
+    assert waits is (after.appointment_id is None)
+
+
+def test_moved_before_the_offer_the_offer_is_taken_back(
+    cast: Cast, clinic: Surgery, now: datetime
+) -> None:
+    visit = book(cast.anna_user, clinic.opening(11), now)
+    entry = wait(cast.anna_user, clinic, now, visit=visit, windows=[at(9, 30)])
+    tick(now)
+    viewer = viewer_of(cast.anna_user)
+    for hour, minute, status in ((10, 0, "open"), (9, 0, "withdrawn")):
+        with identity(viewer.identity):
+            services.reschedule(
+                viewer=viewer,
+                appointment_id=visit.id,
+                opening=clinic.opening(hour, minute),
+                now=now,
+            )
+        deliver(now)
+        assert offers()[0].status == status
+    assert entry_now(entry).status == "active"
+
+
+def test_a_visit_that_has_begun_ends_the_wish(cast: Cast, clinic: Surgery, now: datetime) -> None:
+    visit = book(cast.anna_user, clinic.opening(11), now)
+    entry = wait(cast.anna_user, clinic, now, visit=visit, windows=[NINE])
+    assert tick(clinic.at(11) - A_MOMENT).ended == 0
+    assert tick(clinic.at(11)).ended == 1
+    assert entry_now(entry).ending == "visit-over"
+
+
+def test_arriving_ends_the_wish(cast: Cast, clinic: Surgery, now: datetime) -> None:
+    visit = book(cast.anna_user, clinic.opening(11), now)
+    entry = wait(cast.anna_user, clinic, now, visit=visit, windows=[NINE])
+    desk = staff_viewer(user=cast.desk, now=now)
+    with identity(desk.identity):
+        services.change_status(
+            viewer=desk, appointment_id=visit.id, status="arrived", now=clinic.at(8)
+        )
+    assert tick(clinic.at(8)).ended == 1
+    assert entry_now(entry).ending == "visit-over"
+
+
+def test_a_visit_in_her_windows_fulfils_the_wish_and_another_is_to_be_earlier(
+    cast: Cast, clinic: Surgery, now: datetime
+) -> None:
+    entry = wait(cast.anna_user, clinic, now, windows=[at(9), at(9, 30)])
+    later = book(cast.anna_user, clinic.opening(11), now)
+    deliver(now)
+    after = entry_now(entry)
+    assert (after.status, after.appointment_id, after.made_at) == ("active", later.id, now)
+    cancel(cast.anna_user, later.id, now)
+    deliver(now)
+    again = wait(cast.anna_user, clinic, now, windows=[NINE])
+    tick(now)
+    with pytest.raises(services.SlotTaken):
+        book(cast.anna_user, clinic.opening(9), now)
+    decline(cast.anna_user, offers(status="open")[0], now)
+    book(cast.anna_user, clinic.opening(9), now)
+    deliver(now)
+    assert entry_now(again).ending == "booked-otherwise"
+
+
+def test_another_visit_at_the_same_time_takes_the_offer_back(
+    cast: Cast, clinic: Surgery, now: datetime
+) -> None:
+    other = surgery(cast.clinic)
+    wait(cast.anna_user, clinic, now, windows=[NINE])
+    tick(now)
+    book(cast.anna_user, other.opening(9, 30), now)
+    deliver(now)
+    assert offers()[0].status == "open"
+    book(cast.anna_user, other.opening(9), now)
+    deliver(now)
+    assert offers()[0].status == "withdrawn"
+
+
+@pytest.mark.parametrize(("hours", "over"), [(37, False), (38, True)])
+def test_windows_end_by_the_clinics_calendar(
+    cast: Cast, clinic: Surgery, now: datetime, hours: int, over: bool
+) -> None:
+    """Monday ends at midnight in Berlin: 38 hours after Sunday ten o'clock."""
+    book(cast.brigid.user, clinic.opening(9), now)
+    entry = wait(cast.anna_user, clinic, now, windows=[NINE])
+    tick(now + timedelta(hours=hours))
+    assert (entry_now(entry).status == "expired") is over
+
+
+# --- the reads of a tick ----------------------------------------------------------------------
+
+
+def test_the_line_takes_the_same_reads_however_long(
+    cast: Cast, clinic: Surgery, now: datetime, django_assert_num_queries: Any
+) -> None:
+    def read() -> None:
+        with identity(system("booking")):
+            line_of(clinic.visit_type, now=now)
+
+    wait(cast.anna_user, clinic, now, windows=[NINE], locations=[clinic.location.id])
+    from django.db import connection
+    from django.test.utils import CaptureQueriesContext
+
+    with CaptureQueriesContext(connection) as one:
+        read()
+    wait(cast.brigid.user, clinic, now, windows=[NINE, at(10)], locations=[clinic.location.id])
+    with CaptureQueriesContext(connection) as two:
+        read()
+    assert len(one) == len(two)
+
+
+def test_who_was_offered_what_is_in_the_feed_and_told_discreetly(
+    cast: Cast, clinic: Surgery, now: datetime
+) -> None:
+    with identity(system("registration")):
+        CaregiverGrant.objects.filter(patient=cast.anna).update(scopes=["appointments.read"])
+    wait(cast.anna_user, clinic, now, windows=[NINE])
+    tick(now)
+    (offer,) = offers()
+    with identity(system("booking")):
+        assert Change.objects.filter(resource="WaitlistOffer", resource_id=offer.id).count() == 1
+    rows = notices()
+    assert {(row.recipient_id, row.channel) for row in rows} == {
+        (user.pk, channel) for user in (cast.anna_user, cast.dora) for channel in ("inbox", "email")
+    }
+    assert {(row.state, row.subject_id, row.context == {}) for row in rows} == {
+        ("planned", offer.id, True)
+    }
+    assert {row.expires_at for row in rows} == {offer.answer_until}
+    decline(cast.anna_user, offer, now)
+    assert {(row.state, row.reason) for row in notices()} == {("skipped", "no-longer-applies")}
+
+
+def test_a_notice_is_not_sent_when_the_offer_is_over(
+    cast: Cast, clinic: Surgery, now: datetime
+) -> None:
+    from appointments.offer_notices import recheck_offer_notice
+
+    wait(cast.anna_user, clinic, now, windows=[NINE])
+    tick(now)
+    row = notices()[0]
+    (offer,) = offers()
+    with identity(system("notifications")):
+        assert recheck_offer_notice(row, offer.answer_until - A_MOMENT) is None
+        skipped = recheck_offer_notice(row, offer.answer_until)
+        assert skipped is not None
+        assert skipped.reason == "no-longer-applies"
+    with identity(system("booking")):
+        WaitlistOffer.objects.update(status="withdrawn", settled_at=now)
+    with identity(system("notifications")):
+        assert recheck_offer_notice(row, now) is not None
