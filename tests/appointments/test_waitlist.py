@@ -1,30 +1,30 @@
-"""The line: who joins it, whom the tick asks about what, and what becomes of an entry."""
+"""The tick: whom it asks about what, when, and whom it passes over."""
 
 from datetime import date, datetime, time, timedelta
 from typing import Any
-from uuid import uuid4
 
 import pytest
 
 from appointments import services
-from appointments.models import Appointment, VisitType, WaitlistEntry, WaitlistOffer
+from appointments.models import VisitType, WaitlistEntry, WaitlistOffer
 from appointments.waiting import Window
 from appointments.waitlists import line_of
 from core.db import identity, system
-from core.errors import InvalidInput, NotFound
 from core.models import Change
-from notifications.models import Notification, QuietHours
-from patients.models import CaregiverGrant, ContactPause, Enrolment, Patient
-from patients.viewer import staff_viewer
+from notifications.models import QuietHours
+from patients.models import CaregiverGrant, ContactPause, Enrolment
 from tests.appointments.factories import MONDAY, Surgery, book, cancel, surgery
 from tests.appointments.test_holds import hold
 from tests.appointments.waitlist import (
     A_MOMENT,
     at,
+    change_patient,
     decline,
     entry_now,
+    entry_of,
     hold_of,
     leave,
+    notices,
     offers,
     taken_at,
     tick,
@@ -43,189 +43,6 @@ NINE = at(9)
 @pytest.fixture
 def clinic(cast: Cast) -> Surgery:
     return surgery(cast.clinic)
-
-
-def change_patient(patient: Patient, **facts: object) -> None:
-    with identity(system("registration")):
-        Patient.objects.filter(id=patient.id).update(**facts)
-
-
-def notices(**terms: Any) -> list[Notification]:
-    with identity(system("notifications")):
-        return list(Notification.objects.filter(purpose="visit-offer", **terms))
-
-
-# --- joining ----------------------------------------------------------------------------------
-
-
-def test_she_waits_for_a_visit(cast: Cast, clinic: Surgery, now: datetime) -> None:
-    made = wait(
-        cast.anna_user,
-        clinic,
-        now,
-        windows=[NINE, Window(iso_weekdays=frozenset({4, 2}))],
-        locations=[clinic.location.id],
-        minimum_notice=2 * HOUR,
-    )
-    with identity(system("booking")):
-        entry = WaitlistEntry.objects.get(id=made.id)
-        windows = list(entry.windows.order_by("first_on").values_list("first_on", "iso_weekdays"))
-        places = [place.id for place in entry.locations.all()]
-        feed = Change.objects.get(resource="WaitlistEntry")
-    assert (entry.status, entry.urgency, entry.made_via) == ("active", "routine", "patient")
-    assert entry.made_by_id == cast.anna_user.pk
-    assert entry.minimum_notice_minutes == 120
-    assert windows == [(MONDAY, []), (None, [2, 4])]
-    assert places == [clinic.location.id]
-    assert (feed.patient_id, feed.resource_id) == (cast.anna.id, entry.id)
-
-
-def test_she_waits_once_for_a_kind_and_once_for_each_visit(
-    cast: Cast, clinic: Surgery, now: datetime
-) -> None:
-    visit = book(cast.anna_user, clinic.opening(11), now)
-    first = wait(cast.anna_user, clinic, now)
-    with pytest.raises(services.AlreadyWaiting) as refusal:
-        wait(cast.anna_user, clinic, now)
-    assert refusal.value.extra == {"entry": str(first.id)}
-    second = wait(cast.anna_user, clinic, now, visit=visit)
-    with pytest.raises(services.AlreadyWaiting) as refusal:
-        wait(cast.anna_user, clinic, now, visit=visit)
-    assert refusal.value.extra == {"entry": str(second.id)}
-    leave(cast.anna_user, first, now)
-    wait(cast.anna_user, clinic, now)
-    wait(cast.brigid.user, clinic, now)
-
-
-def test_the_visit_must_be_her_own_booked_one_of_that_kind(
-    cast: Cast, clinic: Surgery, now: datetime
-) -> None:
-    strangers = book(cast.brigid.user, clinic.opening(10), now)
-    with pytest.raises(NotFound):
-        wait(cast.anna_user, clinic, now, visit=strangers)
-    hers = book(cast.anna_user, clinic.opening(11), now)
-    with pytest.raises(services.OtherVisitType):
-        wait(cast.anna_user, surgery(cast.clinic), now, visit=hers)
-    with pytest.raises(services.StatusConflict):
-        wait(cast.anna_user, clinic, clinic.at(11), visit=hers)
-    cancel(cast.anna_user, hers.id, now)
-    with pytest.raises(services.StatusConflict):
-        wait(cast.anna_user, clinic, now, visit=hers)
-
-
-def test_unknown_and_foreign_kinds_and_places_are_not_found(
-    cast: Cast, clinic: Surgery, now: datetime
-) -> None:
-    elsewhere = surgery(cast.other_clinic)
-    with pytest.raises(NotFound):
-        wait(cast.anna_user, elsewhere, now)
-    for place in (elsewhere.location.id, uuid4()):
-        with pytest.raises(NotFound):
-            wait(cast.anna_user, clinic, now, locations=[clinic.location.id, place])
-
-
-@pytest.mark.parametrize("policy", ["view", "request", "ticket"])
-def test_the_line_is_no_way_around_asking_for_a_visit(
-    cast: Cast, now: datetime, policy: str
-) -> None:
-    clinic = surgery(cast.clinic)
-    visit = book(cast.anna_user, clinic.opening(11), now)
-    VisitType.objects.filter(id=clinic.visit_type.id).update(booking_policy=policy)
-    with pytest.raises(services.NotSelfBookable):
-        wait(cast.anna_user, clinic, now)
-    wait(cast.anna_user, clinic, now, visit=visit)
-    wait_for(cast.desk, cast.brigid.id, clinic, now)
-
-
-def test_a_kind_without_waitlist_has_none(cast: Cast, now: datetime) -> None:
-    with pytest.raises(services.NoWaitlist):
-        wait(cast.anna_user, surgery(cast.clinic, waitlist_open=False), now)
-
-
-@pytest.mark.parametrize(
-    ("window", "code"),
-    [
-        (Window(first_on=date(2026, 11, 23), last_on=date(2026, 11, 22)), "before-from"),
-        (Window(last_on=date(2026, 11, 21)), "past"),
-        (Window(last_on=date(2026, 11, 22)), None),
-        (Window(time_from=time(12), time_until=time(12)), "before-from"),
-        (Window(iso_weekdays=frozenset({0})), "not-a-weekday"),
-        (Window(first_on=date(2026, 11, 23)), None),
-        (Window(first_on=date(2026, 11, 24)), "after-visit"),
-    ],
-)
-def test_a_window_that_can_never_hold_is_refused(
-    cast: Cast, clinic: Surgery, now: datetime, window: Window, code: str | None
-) -> None:
-    visit = book(cast.anna_user, clinic.opening(11), now)
-    if code is None:
-        wait(cast.anna_user, clinic, now, visit=visit, windows=[window])
-        return
-    with pytest.raises(InvalidInput) as refusal:
-        wait(cast.anna_user, clinic, now, visit=visit, windows=[window])
-    assert [(error.field, error.code) for error in refusal.value.errors] == [("windows.0", code)]
-
-
-def test_too_much_is_refused(cast: Cast, clinic: Surgery, now: datetime) -> None:
-    for more in ({"windows": [Window()] * 11}, {"minimum_notice": timedelta(days=30, minutes=1)}):
-        with pytest.raises(InvalidInput):
-            wait(cast.anna_user, clinic, now, **more)
-    wait(cast.anna_user, clinic, now, windows=[Window()] * 10, minimum_notice=timedelta(days=30))
-
-
-def test_only_staff_call_it_urgent_and_say_why(cast: Cast, clinic: Surgery, now: datetime) -> None:
-    hers = wait(cast.anna_user, clinic, now, urgency_reason="I say so")
-    assert entry_now(hers).urgency == "routine"
-    patient, desk = viewer_of(cast.anna_user), staff_viewer(user=cast.desk, now=now)
-    with identity(patient.identity), pytest.raises(NotFound):
-        services.set_urgency(viewer=patient, entry_id=hers.id, reason="pain", now=now)
-    with identity(desk.identity):
-        services.set_urgency(viewer=desk, entry_id=hers.id, reason="pain", now=now)
-    entry = entry_now(hers)
-    assert (entry.urgency, entry.urgency_reason) == ("urgent", "pain")
-    assert (entry.urgency_set_by_id, entry.urgency_set_at) == (cast.desk.pk, now)
-    with identity(desk.identity):
-        services.set_urgency(viewer=desk, entry_id=hers.id, reason="", now=now)
-    assert entry_now(hers).urgency_set_by_id is None
-    added = wait_for(cast.desk, cast.brigid.id, clinic, now, urgency_reason="fever")
-    assert (entry_now(added).urgency, entry_now(added).made_via) == ("urgent", "staff")
-
-
-def test_staff_of_another_clinic_reach_nothing(cast: Cast, clinic: Surgery, now: datetime) -> None:
-    entry = wait(cast.anna_user, clinic, now)
-    other = staff_viewer(user=cast.other_nurse, now=now)
-    with pytest.raises(NotFound):
-        wait_for(cast.other_nurse, cast.anna.id, clinic, now)
-    with identity(other.identity):
-        assert not WaitlistEntry.objects.exists()
-        for act in (services.leave, services.set_urgency):
-            more = {"reason": "x"} if act is services.set_urgency else {}
-            with pytest.raises(NotFound):
-                act(viewer=other, entry_id=entry.id, now=now, **more)
-
-
-def test_leaving_twice_is_no_error_and_what_is_over_stays_over(
-    cast: Cast, clinic: Surgery, now: datetime
-) -> None:
-    entry = wait(cast.anna_user, clinic, now)
-    for _ in range(2):
-        leave(cast.anna_user, entry, now)
-    after = entry_now(entry)
-    assert (after.status, after.ending, after.ended_by_id) == (
-        "withdrawn",
-        "asked",
-        cast.anna_user.pk,
-    )
-    with pytest.raises(NotFound):
-        leave(cast.brigid.user, entry, now)
-    past = wait(cast.anna_user, clinic, now, windows=[NINE])
-    tick(clinic.at(9) + DAY)
-    assert entry_now(past).ending == "windows-over"
-    with pytest.raises(services.NotWaiting):
-        leave(cast.anna_user, past, now + 2 * DAY)
-
-
-# --- the tick ---------------------------------------------------------------------------------
 
 
 def test_what_is_free_is_kept_for_who_waits(cast: Cast, clinic: Surgery, now: datetime) -> None:
@@ -317,7 +134,7 @@ def test_urgent_goes_first_unless_the_clinic_orders_by_waiting(
     VisitType.objects.filter(id=clinic.visit_type.id).update(waitlist_order="waiting")
     decline(cast.brigid.user, offer, now)
     ten = at(10)
-    leave(cast.anna_user, offers_entry(cast.anna), now)
+    leave(cast.anna_user, entry_of(cast.anna), now)
     wait(cast.anna_user, clinic, now - HOUR, windows=[ten])
     with identity(system("booking")):
         WaitlistEntry.objects.filter(patient=cast.brigid).update(status="active")
@@ -330,11 +147,6 @@ def test_urgent_goes_first_unless_the_clinic_orders_by_waiting(
         )
     tick(now)
     assert [o.patient_id for o in offers(status="open")] == [cast.anna.id]
-
-
-def offers_entry(patient: Patient) -> WaitlistEntry:
-    with identity(system("booking")):
-        return WaitlistEntry.objects.get(patient=patient, status="active")
 
 
 def test_the_answer_time_is_the_clinics(cast: Cast, now: datetime) -> None:
@@ -461,9 +273,6 @@ def test_who_left_three_offers_unanswered_rests_for_a_day(
     assert len({offer.hold.starts_at for offer in offers()}) == 4
 
 
-# --- who is not asked -------------------------------------------------------------------------
-
-
 def test_the_paused_are_passed_over_and_asked_again_later(
     cast: Cast, clinic: Surgery, now: datetime
 ) -> None:
@@ -524,183 +333,6 @@ def test_nobody_to_ask_is_said_and_a_caregiver_who_may_book_is_enough(
         )
     assert tick(now).offered == 1
     assert {row.recipient_id for row in notices()} == {cast.dora.pk}
-
-
-# --- her visits change ------------------------------------------------------------------------
-
-
-def deliver(now: datetime) -> None:
-    """Hand the events of the test to their subscribers of the waitlist."""
-    from core.events.registry import Delivered, subscribers_of
-    from core.models import Event
-
-    with identity(system("events")):
-        events = list(Event.objects.filter(type__startswith="appointments.").order_by("id"))
-    for event in events:
-        for name, handler in subscribers_of(event.type).items():
-            if name.startswith("appointments.waitlist"):
-                handler(
-                    Delivered(
-                        event_id=event.id,
-                        type=event.type,
-                        version=event.version,
-                        subject_id=event.subject_id,
-                        patient_id=event.patient_id,
-                        payload=event.payload,
-                        occurred_at=event.occurred_at,
-                        now=now,
-                    )
-                )
-
-
-def test_a_cancelled_time_is_offered_by_its_bell(
-    cast: Cast, clinic: Surgery, now: datetime
-) -> None:
-    visit = book(cast.brigid.user, clinic.opening(9), now)
-    wait(cast.anna_user, clinic, now, windows=[NINE])
-    deliver(now)
-    assert offers() == []
-    cancel(cast.brigid.user, visit.id, now)
-    deliver(now)
-    assert [offer.patient_id for offer in offers()] == [cast.anna.id]
-
-
-def test_a_declined_time_is_offered_on_by_its_bell(
-    cast: Cast, clinic: Surgery, now: datetime
-) -> None:
-    wait(cast.anna_user, clinic, now - HOUR, windows=[NINE])
-    wait(cast.brigid.user, clinic, now, windows=[NINE])
-    tick(now)
-    decline(cast.anna_user, offers()[0], now)
-    deliver(now)
-    assert [offer.patient_id for offer in offers(status="open")] == [cast.brigid.id]
-    leave(cast.brigid.user, offers_entry(cast.brigid), now)
-    assert [offer.status for offer in offers()] == ["declined", "withdrawn"]
-    assert taken_at(clinic, clinic.at(9), now) == []
-
-
-def test_cancelling_her_visit_ends_the_wish_for_an_earlier_one(
-    cast: Cast, clinic: Surgery, now: datetime
-) -> None:
-    visit = book(cast.anna_user, clinic.opening(11), now)
-    entry = wait(cast.anna_user, clinic, now, visit=visit)
-    tick(now)
-    cancel(cast.anna_user, visit.id, now)
-    deliver(now)
-    assert entry_now(entry).ending == "visit-over"
-    assert offers()[0].status == "withdrawn"
-
-
-def cancel_by_clinic(cast: Cast, visit: Appointment, now: datetime, reason: str) -> None:
-    desk = staff_viewer(user=cast.desk, now=now)
-    with identity(desk.identity):
-        services.cancel(viewer=desk, appointment_id=visit.id, reason=reason, now=now)
-
-
-@pytest.mark.parametrize(
-    ("reason", "waits"),
-    [("prov", True), ("other", True), ("maint", True), ("pat", False), ("oth-err", False)],
-)
-def test_cancelled_by_the_clinic_she_waits_on_for_any_visit(
-    cast: Cast, clinic: Surgery, now: datetime, reason: str, waits: bool
-) -> None:
-    visit = book(cast.anna_user, clinic.opening(11), now)
-    entry = wait(cast.anna_user, clinic, now, visit=visit, windows=[NINE])
-    tick(now)
-    cancel_by_clinic(cast, visit, now, reason)
-    deliver(now)
-    after = entry_now(entry)
-    assert (after.status == "active") is waits
-    assert [offer.status for offer in offers()] == ["open" if waits else "withdrawn"]
-    assert waits is (after.appointment_id is None)
-
-
-def test_moved_before_the_offer_the_offer_is_taken_back(
-    cast: Cast, clinic: Surgery, now: datetime
-) -> None:
-    visit = book(cast.anna_user, clinic.opening(11), now)
-    entry = wait(cast.anna_user, clinic, now, visit=visit, windows=[at(9, 30)])
-    tick(now)
-    viewer = viewer_of(cast.anna_user)
-    for hour, minute, status in ((10, 0, "open"), (9, 0, "withdrawn")):
-        with identity(viewer.identity):
-            services.reschedule(
-                viewer=viewer,
-                appointment_id=visit.id,
-                opening=clinic.opening(hour, minute),
-                now=now,
-            )
-        deliver(now)
-        assert offers()[0].status == status
-    assert entry_now(entry).status == "active"
-
-
-def test_a_visit_that_has_begun_ends_the_wish(cast: Cast, clinic: Surgery, now: datetime) -> None:
-    visit = book(cast.anna_user, clinic.opening(11), now)
-    entry = wait(cast.anna_user, clinic, now, visit=visit, windows=[NINE])
-    assert tick(clinic.at(11) - A_MOMENT).ended == 0
-    assert tick(clinic.at(11)).ended == 1
-    assert entry_now(entry).ending == "visit-over"
-
-
-def test_arriving_ends_the_wish(cast: Cast, clinic: Surgery, now: datetime) -> None:
-    visit = book(cast.anna_user, clinic.opening(11), now)
-    entry = wait(cast.anna_user, clinic, now, visit=visit, windows=[NINE])
-    desk = staff_viewer(user=cast.desk, now=now)
-    with identity(desk.identity):
-        services.change_status(
-            viewer=desk, appointment_id=visit.id, status="arrived", now=clinic.at(8)
-        )
-    assert tick(clinic.at(8)).ended == 1
-    assert entry_now(entry).ending == "visit-over"
-
-
-def test_a_visit_in_her_windows_fulfils_the_wish_and_another_is_to_be_earlier(
-    cast: Cast, clinic: Surgery, now: datetime
-) -> None:
-    entry = wait(cast.anna_user, clinic, now, windows=[at(9), at(9, 30)])
-    later = book(cast.anna_user, clinic.opening(11), now)
-    deliver(now)
-    after = entry_now(entry)
-    assert (after.status, after.appointment_id, after.made_at) == ("active", later.id, now)
-    cancel(cast.anna_user, later.id, now)
-    deliver(now)
-    again = wait(cast.anna_user, clinic, now, windows=[NINE])
-    tick(now)
-    with pytest.raises(services.SlotTaken):
-        book(cast.anna_user, clinic.opening(9), now)
-    decline(cast.anna_user, offers(status="open")[0], now)
-    book(cast.anna_user, clinic.opening(9), now)
-    deliver(now)
-    assert entry_now(again).ending == "booked-otherwise"
-
-
-def test_another_visit_at_the_same_time_takes_the_offer_back(
-    cast: Cast, clinic: Surgery, now: datetime
-) -> None:
-    other = surgery(cast.clinic)
-    wait(cast.anna_user, clinic, now, windows=[NINE])
-    tick(now)
-    book(cast.anna_user, other.opening(9, 30), now)
-    deliver(now)
-    assert offers()[0].status == "open"
-    book(cast.anna_user, other.opening(9), now)
-    deliver(now)
-    assert offers()[0].status == "withdrawn"
-
-
-@pytest.mark.parametrize(("hours", "over"), [(37, False), (38, True)])
-def test_windows_end_by_the_clinics_calendar(
-    cast: Cast, clinic: Surgery, now: datetime, hours: int, over: bool
-) -> None:
-    """Monday ends at midnight in Berlin: 38 hours after Sunday ten o'clock."""
-    book(cast.brigid.user, clinic.opening(9), now)
-    entry = wait(cast.anna_user, clinic, now, windows=[NINE])
-    tick(now + timedelta(hours=hours))
-    assert (entry_now(entry).status == "expired") is over
-
-
-# --- the reads of a tick ----------------------------------------------------------------------
 
 
 def test_the_line_takes_the_same_reads_however_long(

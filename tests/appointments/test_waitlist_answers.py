@@ -22,12 +22,12 @@ from patients.models import CaregiverGrant
 from patients.viewer import REACH_COLUMNS, Reach, Viewer, patient_viewer, staff_viewer
 from tests.appointments.factories import Surgery, book, surgery
 from tests.appointments.test_race import at_once, crowd, no_overlaps, outcome
-from tests.appointments.test_waitlist import deliver
 from tests.appointments.waitlist import (
     A_MOMENT,
     accept,
     at,
     decline,
+    deliver,
     entry_now,
     hold_of,
     leave,

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import date, datetime, time, timedelta
+from typing import Any
 from uuid import UUID
 
 from accounts.models import User
@@ -9,6 +10,10 @@ from appointments import services
 from appointments.models import Appointment, Hold, ResourceClaim, WaitlistEntry, WaitlistOffer
 from appointments.waiting import Window
 from core.db import identity, system
+from core.events.registry import Delivered, subscribers_of
+from core.models import Event
+from notifications.models import Notification
+from patients.models import Patient
 from patients.viewer import Viewer, staff_viewer
 from tests.appointments.factories import MONDAY, Surgery
 from tests.tokens import viewer_of
@@ -116,3 +121,39 @@ def taken_at(clinic: Surgery, starts_at: datetime, now: datetime) -> list[str]:
 def hold_of(offer: WaitlistOffer) -> Hold:
     with identity(system("booking")):
         return Hold.objects.get(id=offer.hold_id)
+
+
+def notices(**terms: Any) -> list[Notification]:
+    with identity(system("notifications")):
+        return list(Notification.objects.filter(purpose="visit-offer", **terms))
+
+
+def change_patient(patient: Patient, **facts: object) -> None:
+    with identity(system("registration")):
+        Patient.objects.filter(id=patient.id).update(**facts)
+
+
+def deliver(now: datetime) -> None:
+    """Hand the events of the test to their subscribers of the waitlist."""
+    with identity(system("events")):
+        events = list(Event.objects.filter(type__startswith="appointments.").order_by("id"))
+    for event in events:
+        for name, handler in subscribers_of(event.type).items():
+            if name.startswith("appointments.waitlist"):
+                handler(
+                    Delivered(
+                        event_id=event.id,
+                        type=event.type,
+                        version=event.version,
+                        subject_id=event.subject_id,
+                        patient_id=event.patient_id,
+                        payload=event.payload,
+                        occurred_at=event.occurred_at,
+                        now=now,
+                    )
+                )
+
+
+def entry_of(patient: Patient) -> WaitlistEntry:
+    with identity(system("booking")):
+        return WaitlistEntry.objects.get(patient=patient, status="active")
