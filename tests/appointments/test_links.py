@@ -372,6 +372,8 @@ def test_nobody_else_learns_that_a_link_exists(token: str, cast: Cast) -> None:
     absent = asked(cast.brigid.user, "z" * 43)
     assert absent[0] == 404
     assert {asked(who, token) for who in (cast.brigid.user, cast.carla.user, cast.dora)} == {absent}
+    caregiver(cast, "appointments.read")
+    assert asked(cast.dora, token) == absent  # it was sent to somebody else
     assert api_of(cast.anna_user, "labs.read").post(RESOLVE, {"token": token}).status_code == 403
     assert api_of(cast.nurse, "staff").post(RESOLVE, {"token": token}).status_code == 403
     assert api_of(cast.anna_user).post(RESOLVE, {}).status_code == 422

@@ -167,6 +167,19 @@ def test_the_same_event_twice_plans_once(cast: Cast, clinic: Surgery, now: datet
     assert rows() == before
 
 
+def test_the_same_move_twice_takes_nothing_back(cast: Cast, clinic: Surgery, now: datetime) -> None:
+    visit = book(cast.anna_user, clinic.opening(10, on=LATER), now)
+    by_clinic(cast, services.reschedule, visit, now, opening=clinic.opening(11, on=LATER))
+    tell(now)
+    before = rows()
+    assert [state for _, state, _ in before] == ["planned"] * 4
+    with identity(system("events")):
+        again = Delivery.objects.filter(subscriber="appointments.moved-notice")
+        assert again.update(state="pending")
+    tell(now + timedelta(minutes=5))
+    assert rows() == before
+
+
 def test_moved_by_herself_she_hears_of_the_new_time_only_by_reminders(
     cast: Cast, clinic: Surgery, now: datetime
 ) -> None:
