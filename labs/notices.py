@@ -2,7 +2,13 @@
 
 from datetime import datetime
 
-from labs.services.result_notices import GONE, still_news
+from labs.services.result_notices import (
+    GONE,
+    LOOK_AGAIN,
+    MERGED,
+    still_news,
+    told_by_another,
+)
 from labs.services.telling import NOT_WANTED, NotWanted, not_yet
 from notifications.models import Notification
 from notifications.rechecks import Skip, Wait
@@ -21,4 +27,8 @@ def recheck_result_notice(row: Notification, now: datetime) -> Skip | Wait | Non
         until = not_yet(row, report, now=now)
     except NotWanted:
         return Skip(NOT_WANTED)
-    return Wait(until) if until else None
+    if until:
+        return Wait(until)
+    if other := told_by_another(row, now=now):
+        return Skip(f"{MERGED}:{other.id}") if other.surely else Wait(now + LOOK_AGAIN)
+    return None

@@ -6,7 +6,7 @@ a result that come together one notice is left.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 from uuid import UUID
@@ -30,7 +30,7 @@ from labs.services.telling import (
     times_of,
     zone_of,
 )
-from labs.services.turns import take_turn
+from labs.services.turns import take_turn, try_turn
 from notifications.models import Notification
 from notifications.purposes import Purpose
 from notifications.selectors import caregivers_to_tell, channels_of_many
@@ -40,6 +40,8 @@ from patients.models import Patient
 MERGED: Final = "merged"
 """Why the ledger did not send: another row, named behind the colon, tells of it too."""
 GONE: Final = "no-longer-applies"
+LOOK_AGAIN: Final = timedelta(seconds=30)
+"""How long a notice waits for another one that is being handed over, or for the turn."""
 _RESULT: Final = "result:"
 State = Notification.State
 
@@ -153,6 +155,42 @@ def _read_what_was_withdrawn(row: Notification, report: DiagnosticReport) -> boo
     if row.purpose != Purpose.RESULT_CORRECTED or report.status != "entered-in-error":
         return False
     return row.recipient_id in readers_of_changed(report)
+
+
+@dataclass(frozen=True, slots=True)
+class ToldBy:
+    """Another notice that tells of the same; `surely`: it left, else its fate is not known yet."""
+
+    id: UUID | None
+    surely: bool
+
+
+def told_by_another(row: Notification, *, now: datetime) -> ToldBy | None:
+    """Say whether a notice of the same news left, or may be leaving; asked before `row` leaves.
+
+    Planning merges what waits. What another worker had taken by then meets here: of a result and
+    a comment on the same report, one at a time looks, and the second sees where the first is. Must
+    run in the transaction that hands `row` over. Never waits: the row is locked already, and who
+    has the turn may want that row.
+    """
+    if row.purpose != Purpose.RESULT:
+        return None
+    if not try_turn(row.patient_id):
+        return ToldBy(None, surely=False)
+    same_person = Notification.objects.filter(
+        patient_id=row.patient_id,
+        subject_id=row.subject_id,
+        purpose=Purpose.RESULT,
+        recipient_id=row.recipient_id,
+        channel=row.channel,
+    )
+    others = [one for one in same_person if _is_comment(one) != _is_comment(row)]
+    for one in others:
+        if _left_since(one, row.planned_at):
+            return ToldBy(one.id, surely=True)
+    # Claimed alone is no reason: that one will look here, too, and then see this one.
+    handed = [one for one in others if one.state == State.CLAIMED and one.provider_reference]
+    return ToldBy(handed[0].id, surely=False) if handed else None
 
 
 def withdraw_what_is_no_news(report: DiagnosticReport, *, now: datetime) -> int:

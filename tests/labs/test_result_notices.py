@@ -11,6 +11,7 @@ from core.db import identity, system
 from core.events.outbox import deliver_due
 from labs.models import DiagnosticReport
 from labs.services import telling
+from labs.services.turns import take_turn
 from labs.telling_rules import When, Wish
 from notifications import delivery
 from notifications.models import ChannelPreference, Notification
@@ -180,6 +181,117 @@ def test_a_comment_waits_for_the_day_she_chose(cast: Cast, start: datetime) -> N
     comment(the_report(), cast.clinician, start + 6 * DAY)
     work_off(start + 6 * DAY)
     assert sent_to(ANNA) == 2
+
+
+# --- what a worker has taken already ------------------------------------------------------------
+
+
+def taken_by_a_worker(at: datetime) -> list[Any]:
+    return delivery.claim(now=at, limit=50)
+
+
+def hand_over(mine: list[Any], at: datetime) -> None:
+    """Let a worker go on with what it took."""
+    with delivery.mailer() as post:
+        for one in mine:
+            outcome = delivery.DrainOutcome()
+            delivery._deliver(one, post=post, clock=delivery._Clock(at), outcome=outcome)
+
+
+@pytest.mark.parametrize("first", ["result", "comment"])
+def test_a_result_and_a_comment_that_were_both_taken_are_one_notice(
+    cast: Cast, start: datetime, first: str
+) -> None:
+    """A comment that is said while the result's notice is with a worker cannot be merged."""
+    deliver(start, Obx("31"))
+    while deliver_due(now=start):
+        pass
+    result = taken_by_a_worker(start)
+    comment(the_report(), cast.clinician, start + SECOND)
+    while deliver_due(now=start + SECOND):
+        pass
+    said = taken_by_a_worker(start + SECOND)
+    assert (len(result), len(said)) == (2, 2)
+    for mine in (result, said) if first == "result" else (said, result):
+        hand_over(mine, start + SECOND)
+    for at in (start + HOUR, start + DAY):
+        work_off(at)
+    assert (sent_to(ANNA), sent_to(DORA)) == (1, 1)
+    sent = row_of(recipient=cast.anna_user, channel="inbox", state="sent")
+    other = row_of(recipient=cast.anna_user, channel="inbox", state="skipped")
+    assert other.reason == f"merged:{sent.id}"
+
+
+def test_a_comment_waits_for_the_fate_of_what_is_being_handed_over(
+    cast: Cast, start: datetime
+) -> None:
+    """Handed over and not answered: sent or not. If it failed, the comment's notice leaves."""
+    deliver(start, Obx("31"))
+    while deliver_due(now=start):
+        pass
+    [result] = [one for one in taken_by_a_worker(start) if is_annas(one, cast)]
+    with identity(system("notifications")):
+        Notification.objects.filter(id=result.id).update(provider_reference="<x@example.org>")
+    comment(the_report(), cast.clinician, start + SECOND)
+    work_off(start + SECOND)
+    assert sent_to(ANNA) == 0
+    waiting = row_of(recipient=cast.anna_user, channel="inbox", state="planned")
+    assert waiting.send_after - start < 2 * delivery.LEASE
+    with identity(system("notifications")):
+        Notification.objects.filter(id=result.id).update(
+            state="failed", reason="refused", lease_until=None, settled_at=start + 2 * SECOND
+        )
+    work_off(waiting.send_after)
+    assert sent_to(ANNA) == 1
+
+
+def is_annas(mine: Any, cast: Cast) -> bool:
+    return row_of(id=mine.id).recipient_id == cast.anna_user.pk
+
+
+def test_a_result_and_a_comment_handed_over_at_once_are_one_notice(
+    cast: Cast, start: datetime
+) -> None:
+    for number in range(3):
+        filler = f"FL{number}"
+        at = start + number * HOUR
+        deliver(at, Obx("31"), filler=filler)
+        while deliver_due(now=at):
+            pass
+        result = taken_by_a_worker(at)
+        comment(the_report(filler_key__contains=filler), cast.clinician, at + SECOND)
+        while deliver_due(now=at + SECOND):
+            pass
+        said = taken_by_a_worker(at + SECOND)
+        together([handing(one, at + SECOND) for one in (result, said)])
+        work_off(at + 5 * 60 * SECOND)
+        assert (sent_to(ANNA), sent_to(DORA)) == (number + 1, number + 1)
+
+
+def handing(mine: list[Any], at: datetime) -> Any:
+    def go() -> str:
+        hand_over(mine, at)
+        return "done"
+
+    return go
+
+
+def test_a_notice_passes_over_a_record_whose_turn_is_taken(cast: Cast, start: datetime) -> None:
+    """It holds its row already: to wait for the turn could be to wait for itself."""
+    deliver(start, Obx("31"))
+    while deliver_due(now=start):
+        pass
+
+    def drained() -> str:
+        drain(now=start)
+        return "drained"
+
+    with identity(system("lab-intake")):
+        take_turn(cast.anna.id)
+        together([drained])
+    assert sent_to(ANNA) == 0
+    work_off(start + 60 * SECOND)
+    assert (sent_to(ANNA), sent_to(DORA)) == (1, 1)
 
 
 # --- what is not there any more is not announced ------------------------------------------------
