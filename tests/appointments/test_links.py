@@ -343,6 +343,8 @@ def test_a_caregivers_link_does_what_her_grant_allows(
     with identity(system("booking")):
         last = AppointmentHistory.objects.order_by("-version")[0]
     assert (last.actor_id, last.via) == (cast.dora.pk, "proxy")
+    caregiver(cast, "labs.read")
+    assert page(token).status_code == 404
     with identity(system("registration")):
         CaregiverGrant.objects.update(revoked_at=now)
     assert page(token).status_code == 404
