@@ -14,6 +14,8 @@ from core.prepared import insert
 
 KEPT_FOR = timedelta(days=90)
 _SALT = "core.feed"
+# We read a PostgreSQL xid8 as a bigint.
+_LAST_XID = 2**63 - 1
 
 
 class SinceExpired(DomainError):
@@ -100,9 +102,16 @@ def changes_since(
     try:
         key, cursor_area, xid, last, made = signing.loads(since, salt=_SALT)
         last_id, made_at = UUID(last), datetime.fromtimestamp(made, tz=now.tzinfo)
-    except (signing.BadSignature, ValueError, TypeError) as error:
+    except (
+        signing.BadSignature,
+        ValueError,
+        TypeError,
+        AttributeError,
+        OverflowError,
+    ) as error:
         raise SinceInvalid() from error
-    if key != viewer_key or cursor_area != str(area):
+    counted = type(xid) is int and 0 <= xid <= _LAST_XID
+    if key != viewer_key or cursor_area != str(area) or not counted:
         raise SinceInvalid()
     if now - made_at > KEPT_FOR:
         raise SinceExpired()

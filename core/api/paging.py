@@ -16,6 +16,8 @@ from core.errors import FieldError, InvalidInput
 
 DEFAULT_LIMIT = 20
 MAX_LIMIT = 100
+# Every list so far is ordered by an instant and an id.
+PLACE = (datetime, UUID)
 _SALT = "core.paging"
 
 
@@ -58,18 +60,27 @@ def encode_cursor(bound_to: str, values: Sequence[Any]) -> str:
     return f"{body}.{_signature(body)}"
 
 
-def decode_cursor(bound_to: str, cursor: str) -> list[Any]:
-    """Return the values in `cursor`. Raises: InvalidInput when it is not ours."""
-    body, _, signature = cursor.rpartition(".")
+def decode_cursor(bound_to: str, cursor: str, kinds: Sequence[type] = PLACE) -> list[Any]:
+    """Return the values in `cursor`, one of each of `kinds`.
+
+    Raises: InvalidInput when it is not ours, or was signed by a version of the server that put
+    other values into it.
+    """
     refusal = InvalidInput(
         errors=(FieldError("cursor", "invalid", "This cursor cannot be used here."),)
     )
+    body, _, signature = cursor.rpartition(".")
     if not constant_time_compare(signature, _signature(body)):
         raise refusal
-    owner, packed = orjson.loads(urlsafe_b64decode(body + "=" * (-len(body) % 4)))
-    if owner != bound_to:
+    try:
+        owner, packed = orjson.loads(urlsafe_b64decode(body + "=" * (-len(body) % 4)))
+        values = [_unpack(value) for value in packed]
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise refusal from error
+    naive = any(isinstance(value, datetime) and value.tzinfo is None for value in values)
+    if owner != bound_to or [type(value) for value in values] != list(kinds) or naive:
         raise refusal
-    return [_unpack(value) for value in packed]
+    return values
 
 
 def after(queryset: QuerySet[Any, Any], order: Sequence[str], values: Sequence[Any]) -> Any:

@@ -139,6 +139,17 @@ class TestCursor:
             signing.dumps(["her", "labs"], salt="core.feed"),
             signing.dumps(["her", "labs", "x", "y", "z"], salt="core.feed"),
             signing.dumps(["her", "labs", 1, str(new_id()), 0], salt="another"),
+            signing.dumps(None, salt="core.feed"),
+            signing.dumps("her:l", salt="core.feed"),
+            signing.dumps(["her", "labs", 1, 7, 0], salt="core.feed"),
+            signing.dumps(["her", "labs", 1, None, 0], salt="core.feed"),
+            signing.dumps(["her", "labs", "1; x", str(new_id()), 0], salt="core.feed"),
+            signing.dumps(["her", "labs", 1.5, str(new_id()), 0], salt="core.feed"),
+            signing.dumps(["her", "labs", -1, str(new_id()), 0], salt="core.feed"),
+            signing.dumps(["her", "labs", 2**64, str(new_id()), 0], salt="core.feed"),
+            signing.dumps(["her", "labs", True, str(new_id()), 0], salt="core.feed"),
+            signing.dumps(["her", "labs", 1, str(new_id()), 10**20], salt="core.feed"),
+            signing.dumps(["her", "labs", 1, str(new_id()), None], salt="core.feed"),
         ]
         for since in others:
             with pytest.raises(feed.SinceInvalid):
