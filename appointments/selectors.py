@@ -73,9 +73,12 @@ _TAKEN = """
 SELECT c.resource_id, c.lane, extract(epoch FROM lower(c.during))::bigint,
   extract(epoch FROM upper(c.during))::bigint
 FROM unnest(%(resources)s::uuid[]) AS wanted(id)
-JOIN appointments_resourceclaim c ON c.resource_id = wanted.id AND c.active
-  AND c.during && tstzrange(%(from)s, %(until)s)
-  AND (c.expires_at IS NULL OR c.expires_at > %(now)s)
+-- OFFSET 0 keeps the planner from reading everybody's claims of these days and joining them.
+CROSS JOIN LATERAL (
+  SELECT * FROM appointments_resourceclaim
+  WHERE resource_id = wanted.id AND active AND during && tstzrange(%(from)s, %(until)s)
+  OFFSET 0) c
+WHERE (c.expires_at IS NULL OR c.expires_at > %(now)s)
   AND (c.kind <> 'hold' OR NOT EXISTS (
     SELECT 1 FROM appointments_hold h
     WHERE h.id = c.held_for AND h.patient_id = %(patient)s AND h.purpose = 'booking'))

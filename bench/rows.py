@@ -5,6 +5,7 @@ from urllib.parse import quote, urlencode
 
 from bench.desk import Desk
 from bench.loader.people import Person
+from bench.loader.results import HEAVY_REPORTS
 from bench.loader.world import World
 from bench.measure import Row
 from bench.traffic import http_request
@@ -57,6 +58,12 @@ def lab_rows(world: World) -> list[Row]:
             title="one trend",
             requests=[_get(f"analytes/{analyte}/trend", p) for p in readers],
             bound=[_bound("trend", patient=p.patient_id, analyte=analyte) for p in readers],
+        ),
+        Row(
+            key="trend-five-years",
+            title=f"five years of one patient's trend, {HEAVY_REPORTS} results",
+            requests=[_get(f"analytes/{analyte}/trend?years=5", readers[0])],
+            bound=[_bound("trend", patient=readers[0].patient_id, analyte=analyte)],
         ),
     ]
 

@@ -33,9 +33,9 @@ from labs.models import (
 )
 
 RESULTS_A_REPORT = 20
-HEAVY_REPORTS = 40
+HEAVY_REPORTS = 60
 VALUES_AN_ANALYTE = 24
-YEARS = 2
+YEARS = 5
 SEED = 7
 
 # analyte, range as the laboratory prints it, unit, lowest and highest value in the data
