@@ -1,7 +1,7 @@
 """The catalogue of laboratory analytes.
 
 Public: `Analyte`, `LoincCode`, `SuspectUnit`, `by_key(key)`, `by_loinc(code)`,
-`loinc_code(code)`, `analytes()`.
+`loinc_code(code)`, `method_families()`, `analytes()`.
 
 One LOINC code belongs to one analyte. What must never share a row or a line has its own
 analyte: direct, indirect and total bilirubin; total, ionized, albumin-corrected and
@@ -256,6 +256,14 @@ def by_key(key: str) -> Analyte:
 def loinc_code(code: str) -> LoincCode | None:
     """Return what the catalogue knows of a LOINC code, None when it is not listed."""
     return _codes().get(code.strip())
+
+
+@cache
+def method_families() -> Mapping[str, str]:
+    """Return the method family of each LOINC code that has one."""
+    return MappingProxyType(
+        {code: known.method_family for code, known in _codes().items() if known.method_family}
+    )
 
 
 def by_loinc(code: str) -> Analyte | None:

@@ -3,7 +3,7 @@
 Public: `build_series(...) -> Series`, `TrendPoint`, `PlottedPoint`, `Excluded`,
 `ExclusionReason`, `Marker`, `Change`, `SetBaseline`, `Baseline`, `BaselineBasis`,
 `reference_change_percent(...)`, `getting_worse(...)`, `consecutive_rises(...)`,
-`baseline_before(...)`.
+`baseline_before(...)`, `direction_between(...)`, `MOLAR`.
 
 Patients see the line and "up" or "down" since last time. Whether a change is for the worse is
 for staff. What a patient typed in herself is drawn beside the lines and enters no comparison.
@@ -31,6 +31,10 @@ from clinical.values import ObservedValue, ValueKind
 
 BASELINE_RESULTS = 3
 BASELINE_LOOK_BACK = timedelta(days=90)
+
+
+# Dimensions between which a conversion is exact (by the charge of the analyte).
+MOLAR = frozenset({"equivalents", "molar_concentration"})
 
 
 class Marker(StrEnum):
@@ -303,7 +307,7 @@ def _plot(point: TrendPoint, unit: Unit, analyte: Analyte) -> PlottedPoint | Non
 def _exact(a: Unit, b: Unit) -> bool:
     """Say whether conversion is exact: one family, or equivalents and molar units."""
     families = {a.dimension, b.dimension}
-    return len(families) == 1 or families == {"equivalents", "molar_concentration"}
+    return len(families) == 1 or families == MOLAR
 
 
 def reference_change_percent(analyte_key: str, sex: Sex | None) -> Decimal | None:
@@ -326,10 +330,15 @@ def change_since_last(line: Line, rcv_percent: Decimal | None) -> Change | None:
     return _change(line.points[-2].number, line.points[-1].number, rcv_percent)
 
 
+def direction_between(before: Decimal, now: Decimal) -> Direction:
+    """Return which way a number went; both in one unit."""
+    if now == before:
+        return Direction.SAME
+    return Direction.UP if now > before else Direction.DOWN
+
+
 def _change(before: Decimal, now: Decimal, rcv_percent: Decimal | None) -> Change:
-    direction = Direction.SAME
-    if now != before:
-        direction = Direction.UP if now > before else Direction.DOWN
+    direction = direction_between(before, now)
     percent = None if before == 0 else (now - before) / abs(before) * 100
     if percent is None or rcv_percent is None:
         return Change(direction, percent, None)

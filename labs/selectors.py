@@ -42,7 +42,13 @@ from labs.reviews import (
     review_of_report,
     review_of_result,
 )
-from labs.series_background import baseline_column, treatments_column
+from labs.series_background import (
+    baseline_column,
+    method_family,
+    sex_column,
+    treatments_column,
+    unit_family,
+)
 from labs.trends import FINAL
 from patients.care_frame import care_frame_column
 from patients.viewer import Viewer
@@ -100,10 +106,10 @@ def _json_text(**fields: Any) -> Cast:
 def _with_previous(
     results: QuerySet[Observation], viewer: Viewer, now: datetime
 ) -> QuerySet[Observation]:
-    """Add the last earlier number of the same test in the same unit, as JSON or null.
+    """Add the result before each one on its line of the trend, as JSON or null.
 
-    The same LOINC code means the same method; the number travels as text, for JSON has no
-    exact decimals.
+    The lines are those of `clinical.trend`: one method, units that convert exactly. A limit is
+    on the line too. The number travels as text, for JSON has no exact decimals.
     """
     before = (
         observations_for(viewer, now=now)
@@ -111,17 +117,25 @@ def _with_previous(
             patient_id=OuterRef("patient_id"),
             analyte_key=OuterRef("analyte_key"),
             effective_at__lt=OuterRef("effective_at"),
-            loinc=OuterRef("loinc"),
-            unit_ucum=OuterRef("unit_ucum"),
             comparable=True,
-            value_kind="numeric",
+            value_kind__in=("numeric", "interval"),
             status__in=FINAL,
         )
         .exclude(analyte_key="")
+        .exclude(unit_ucum="")
+        .alias(family=method_family(F("loinc")), units=unit_family(F("unit_dimension")))
+        .filter(
+            family=method_family(OuterRef("loinc")), units=unit_family(OuterRef("unit_dimension"))
+        )
         .order_by("-effective_at", "-id")
         .values(
             was=_json_text(
-                number=Cast("value_low", TextField()), text=F("value_text"), at=F("effective_at")
+                number=Cast("value_low", TextField()),
+                kind=F("value_kind"),
+                text=F("value_text"),
+                unit=F("unit_text"),
+                ucum=F("unit_ucum"),
+                at=F("effective_at"),
             )
         )
     )
@@ -407,9 +421,13 @@ def _as_series(
     results: QuerySet[Observation], patient_id: UUID, analyte_key: str
 ) -> QuerySet[Any, dict[str, Any]]:
     shown: QuerySet[Any] = results.annotate(
-        treatments=treatments_column(patient_id), baseline=baseline_column(patient_id, analyte_key)
+        treatments=treatments_column(patient_id),
+        baseline=baseline_column(patient_id, analyte_key),
+        sex=sex_column(patient_id),
     )
-    return shown.order_by("effective_at", "id").values(*SERIES_COLUMNS, "treatments", "baseline")
+    return shown.order_by("effective_at", "id").values(
+        *SERIES_COLUMNS, "treatments", "baseline", "sex"
+    )
 
 
 def series_rows(

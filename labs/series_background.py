@@ -1,9 +1,18 @@
-"""Columns that a series carries beside its rows, so that a trend stays one statement."""
+"""What PostgreSQL has to know of a series: which results share a line, and what stands behind it.
 
+The columns stand beside the rows, so that a trend stays one statement.
+"""
+
+from functools import cache
 from uuid import UUID
 
-from django.db.models import TextField
-from django.db.models.expressions import RawSQL
+import orjson
+from django.db.models import Func, TextField, Value
+from django.db.models.expressions import Combinable, RawSQL
+from django.db.models.functions import Coalesce, NullIf
+
+from clinical.analytes import method_families
+from clinical.trend import MOLAR
 
 _TREATMENTS = """
 SELECT coalesce(json_agg(json_build_array(f.code, f.detail, f.starts_on, f.ends_on)
@@ -21,6 +30,30 @@ WHERE b.patient_id = %s AND b.analyte_key = %s AND NOT EXISTS (
 ORDER BY b.set_at DESC, b.id DESC LIMIT 1
 """
 
+_SEX = "SELECT p.sex FROM patients_patient p WHERE p.id = %s"
+
+
+@cache
+def _families() -> str:
+    return orjson.dumps(dict(method_families())).decode()
+
+
+def method_family(loinc: Combinable) -> Func:
+    """Return the method family of a LOINC code as a column: a line stays inside one."""
+    return Func(
+        Value(_families()),
+        loinc,
+        template="coalesce((%(expressions)s), '')",
+        arg_joiner="::jsonb ->> ",
+        output_field=TextField(),
+    )
+
+
+def unit_family(dimension: Combinable) -> Coalesce:
+    """Return the dimension of a unit as a column, equal where a conversion is exact."""
+    one, other = sorted(MOLAR)
+    return Coalesce(NullIf(dimension, Value(one)), Value(other))
+
 
 def treatments_column(patient_id: UUID) -> RawSQL:
     """Return her recorded treatments that have a start, oldest first, as JSON text."""
@@ -30,3 +63,8 @@ def treatments_column(patient_id: UUID) -> RawSQL:
 def baseline_column(patient_id: UUID, analyte_key: str) -> RawSQL:
     """Return the baseline that a clinician set, as JSON text; null when there is none."""
     return RawSQL(_BASELINE, [patient_id, analyte_key], output_field=TextField())  # noqa: S611
+
+
+def sex_column(patient_id: UUID) -> RawSQL:
+    """Return her recorded sex: some tests vary more in women than in men."""
+    return RawSQL(_SEX, [patient_id], output_field=TextField())  # noqa: S611

@@ -9,17 +9,20 @@ from zoneinfo import ZoneInfo
 
 import orjson
 
-from clinical.analytes import Analyte, by_key, loinc_code
+from clinical.analytes import Analyte, Sex, by_key, loinc_code
 from clinical.states import PortalState
 from clinical.trend import (
+    Direction,
     Line,
     PlottedPoint,
     Series,
     SetBaseline,
     TrendPoint,
     build_series,
+    direction_between,
 )
 from clinical.units import Unit, convert
+from clinical.values import ValueKind
 from core.errors import NotFound
 from labs.stored import stored_unit, stored_value
 
@@ -28,6 +31,7 @@ FINAL = frozenset({"final", "amended", "corrected"})
 _TREATMENT_WORDS = {"cdk46": "CDK4/6 drug"}
 # A baseline is what was usual before a drug against the cancer (our choice).
 _NO_BASELINE_BEFORE = frozenset({"bone-drugs", "surgery", "radiation"})
+_SEXES: Mapping[str, Sex] = {"female": "female", "male": "male"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +65,14 @@ class Treatment:
 
 @dataclass(frozen=True, slots=True)
 class Background:
-    """What stands behind a series: her treatments, oldest first, and a baseline that was set."""
+    """What stands behind a series: her treatments, oldest first, and a baseline that was set.
+
+    `sex` None: not recorded as one that a usual variation is known for.
+    """
 
     treatments: tuple[Treatment, ...] = ()
     baseline: SetBaseline | None = None
+    sex: Sex | None = None
 
     def starts(self, tz: ZoneInfo) -> list[datetime]:
         """Return when each drug against the cancer began: the first moment of its day."""
@@ -92,11 +100,12 @@ def background_of(rows: list[dict[str, Any]]) -> Background:
         )
         for code, detail, starts, ends in orjson.loads(rows[0]["treatments"])
     )
+    sex = _SEXES.get(rows[0]["sex"])
     chosen = orjson.loads(rows[0]["baseline"]) if rows[0]["baseline"] else (None, "")
     unit = stored_unit(chosen[1])
     if chosen[0] is None or unit is None:
-        return Background(treatments)
-    return Background(treatments, SetBaseline(Decimal(chosen[0]), unit))
+        return Background(treatments, sex=sex)
+    return Background(treatments, SetBaseline(Decimal(chosen[0]), unit), sex)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +171,7 @@ def trend_of(
     series = build_series(
         analyte,
         [_point(row) for row in rows],
+        sex=behind.sex,
         set_baseline=behind.baseline,
         treatment_starts=behind.starts(tz),
     )
@@ -216,6 +226,23 @@ def _point(row: dict[str, Any]) -> TrendPoint:
         comparable=row["comparable"],
         entered=row["origin"] == "patient",
     )
+
+
+def direction_since(row: Mapping[str, Any], previous: Mapping[str, Any]) -> Direction | None:
+    """Return which way a result went since `previous`, the one before it on its line.
+
+    What `Series.change` says, for one row of a list; None when one of the two is a limit.
+    """
+    if not row["value_kind"] == previous["kind"] == ValueKind.NUMERIC.value:
+        return None
+    before = Decimal(previous["number"])
+    if previous["ucum"] == row["unit_ucum"]:
+        return direction_between(before, row["value_low"])
+    own, unit = stored_unit(previous["ucum"]), stored_unit(row["unit_ucum"])
+    if own is None or unit is None:
+        return None
+    converted = convert(before, own, unit, by_key(row["analyte_key"]))
+    return None if converted is None else direction_between(converted, row["value_low"])
 
 
 def _band(row: dict[str, Any], analyte: Analyte, unit: Unit | None) -> Band | None:

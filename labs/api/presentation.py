@@ -26,7 +26,7 @@ from labs.api.reviews import (
     review_of_result_json,
 )
 from labs.document_reading import sections_of, shown_documents
-from labs.trends import FINAL
+from labs.trends import FINAL, direction_since
 from patients.care_frame import CareFrame, OpeningTimes, hours_in_words
 from patients.viewer import Viewer
 
@@ -231,16 +231,16 @@ def _instant(stored: str) -> datetime:
 
 def _change(row: dict[str, Any], page: Page) -> dict[str, Any] | None:
     """Return how the number moved since last time: a direction, never a verdict."""
-    if not row["previous"] or row["value_kind"] != "numeric":
-        return None
-    if not row["comparable"] or row["status"] not in FINAL:
+    if not row["previous"] or not row["comparable"] or row["status"] not in FINAL:
         return None
     previous = orjson.loads(row["previous"])
-    before, after = Decimal(previous["number"]), row["value_low"]
-    direction = "same" if after == before else "up" if after > before else "down"
+    direction = direction_since(row, previous)
+    if direction is None:
+        return None
     return {
-        "direction": direction,
+        "direction": direction.value,
         "from": previous["text"],
+        "unit": previous["unit"] or None,
         "at": page.time(_instant(previous["at"])),
     }
 

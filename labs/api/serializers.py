@@ -34,6 +34,7 @@ class Rule(serializers.Serializer):
 
 class Change(serializers.Serializer):
     direction = serializers.ChoiceField(["up", "down", "same"])
+    unit = serializers.CharField(allow_null=True, help_text="Of `from`, as the laboratory wrote.")
     at = TimeObject()
 
     def get_fields(self) -> dict[str, serializers.Field]:

@@ -86,7 +86,7 @@ def test_change_says_a_direction_and_what_it_was(
     [
         Line("alt", "<5"),
         Line("ast", "20"),
-        Line("alt", "20", unit="ukat/L", range="0.1-0.6"),
+        Line("alt", "20", unit="mg/dL"),
         Line("alt", "20", more={"loinc": "1743-4"}),
         Line("alt", "20", status="P"),
         Line("alt", "hemolyzed"),

@@ -5,7 +5,9 @@ from xml.etree import ElementTree
 
 import pytest
 
+from core.db import identity, system
 from labs.models import SendingLaboratory
+from patients.models import Patient
 from tests.cast import Cast
 from tests.labs.results import COLLECTED, Line, file_report, result_of
 from tests.tokens import Api
@@ -147,3 +149,108 @@ def test_the_png_is_one_and_wide_enough_for_a_sharp_phone(
 
 def test_another_picture_format_is_not_found(as_anna: Api) -> None:
     assert as_anna.get(f"{TREND}.gif").status_code == 404
+
+
+# --- one function for list, detail, chart and numbers -----------------------------------------
+
+ALBUMIN = {"analyte": "albumin", "range": "3.5-5.2"}
+
+
+@pytest.mark.parametrize(
+    ("lines", "direction", "since"),
+    [
+        # Up from a limit is no direction, and the number before the limit is not the last time.
+        ((Line("alt", "40"), Line("alt", "<5"), Line("alt", "20")), None, None),
+        ((Line("alt", "40"), Line("alt", ">30"), Line("alt", "20")), None, None),
+        ((Line("alt", "40"), Line("alt", "20"), Line("alt", "<5")), None, None),
+        # What is not drawn is passed over.
+        ((Line("alt", "40"), Line("alt", "hemolyzed"), Line("alt", "20")), "down", "40"),
+        ((Line("alt", "40"), Line("alt", "9", status="P"), Line("alt", "20")), "down", "40"),
+        ((Line("alt", "40"), Line("alt", "9", unit="furlongs"), Line("alt", "20")), "down", "40"),
+        ((Line("alt", "40"), Line("alt", "9", unit="mg/dL"), Line("alt", "20")), "down", "40"),
+        # One line is one method; codes of the same method share it.
+        (
+            (
+                Line("alt", "10", more={"loinc": "1743-4"}),
+                Line("alt", "40"),
+                Line("alt", "20", more={"loinc": "1743-4"}),
+            ),
+            "up",
+            "10",
+        ),
+        (
+            (
+                Line("calcium_total", "8.9", more={"loinc": "49765-1"}),
+                Line("calcium_total", "9.9"),
+                Line("calcium_total", "9.1", more={"loinc": "1996-8"}),
+            ),
+            "up",
+            "8.9",
+        ),
+        # Units of one family are converted exactly, those of another passed over.
+        (
+            (
+                Line(**ALBUMIN, value="2.0", unit="g/dL"),
+                Line(**ALBUMIN, value="4.0", unit="g/dL"),
+                Line("albumin", "30", unit="g/L", range="35-52"),
+            ),
+            "down",
+            "4.0",
+        ),
+        (
+            (
+                Line(**ALBUMIN, value="3.0", unit="g/dL"),
+                Line("albumin", "30", unit="g/L", range="35-52"),
+            ),
+            "same",
+            "3.0",
+        ),
+        (
+            (
+                Line("calcium_total", "9.0"),
+                Line("calcium_total", "2.0", unit="mmol/L", range="2.1-2.6"),
+                Line("calcium_total", "9.4"),
+            ),
+            "up",
+            "9.0",
+        ),
+        (
+            (
+                Line("calcium_total", "5.0", unit="meq/L", range="4.3-5.1"),
+                Line("calcium_total", "2.3", unit="mmol/L", range="2.1-2.6"),
+            ),
+            "down",
+            "5.0",
+        ),
+    ],
+)
+def test_a_list_a_report_and_a_trend_say_the_same_of_the_last_time(
+    cast: Cast,
+    laboratory: SendingLaboratory,
+    as_anna: Api,
+    lines: tuple[Line, ...],
+    direction: str | None,
+    since: str | None,
+) -> None:
+    newest = file_series(cast, laboratory, *lines)[-1]
+    trend = as_anna.get(f"patients/me/analytes/{lines[0].analyte}/trend").json()
+    listed = as_anna.get("patients/me/results").json()["items"][0]
+    (reported,) = as_anna.get(f"patients/me/reports/{listed['report_id']}").json()["results"]
+    assert listed["id"] == reported["id"] == newest
+    assert (trend["change"] or {}).get("direction") == direction
+    for shown in (listed["change"], reported["change"]):
+        assert ((shown or {}).get("direction"), (shown or {}).get("from")) == (direction, since)
+
+
+@pytest.mark.parametrize(("sex", "beyond"), [("male", True), ("female", False), ("unknown", False)])
+def test_usual_variation_is_that_of_her_recorded_sex(
+    cast: Cast, laboratory: SendingLaboratory, as_anna: Api, sex: str, beyond: bool
+) -> None:
+    """Platelets vary by 21 % in men and 27 % in women; unknown takes the larger."""
+    with identity(system("registration")):
+        Patient.objects.filter(pk=cast.anna.pk).update(sex=sex)
+    count = {"analyte": "platelets", "unit": "10*3/uL", "range": "150-400"}
+    file_series(cast, laboratory, Line(**count, value="200"), Line(**count, value="248"))
+    trend = as_anna.get("patients/me/analytes/platelets/trend").json()
+    assert trend["usual_variation_percent"] == ("21" if sex == "male" else "27")
+    assert trend["change"]["beyond_usual_variation"] is beyond
