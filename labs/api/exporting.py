@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 from django.http.response import HttpResponseBase
 from drf_spectacular.types import OpenApiTypes
@@ -10,21 +11,17 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.scopes import Scope
-from core import audit
 from core.api.renderers import JSONRenderer
-from core.errors import DomainError, Forbidden
+from core.errors import DomainError
 from labs import selectors
-from labs.api.presentation import NOTE, Page, result_json
+from labs.api.presentation import NOTE, result_json
 from labs.api.renderers import CsvRenderer
 from labs.api.trend_json import trend_json
-from labs.api.views import MAX_YEARS, LabView
+from labs.api.views import DAYS, MAX_YEARS, LabView, day_filter
 from labs.exports import table_of
-from labs.filters import EVERYTHING
-from labs.trends import background_of, known_analyte, trend_of
-from patients.care_frame import CareFrame
+from labs.services.copies import may_take_copy
 
-EXPORTS_A_DAY = 3
-_PAGE = 100
+MOST_RESULTS = 5_000
 
 
 class TooManyExports(DomainError):
@@ -32,7 +29,15 @@ class TooManyExports(DomainError):
 
     code = "too-many-exports"
     status = 429
-    title = "You have taken several copies today. Please try again tomorrow."
+    title = "You have taken three copies in 24 hours. Please try again later."
+
+
+class ExportTooLarge(DomainError):
+    """More results than one file holds; none is left out silently."""
+
+    code = "export-too-large"
+    status = 422
+    title = f"One file holds {MOST_RESULTS:,} results. Ask for fewer days with from and until."
 
 
 class ResultsExportView(LabView):
@@ -43,6 +48,7 @@ class ResultsExportView(LabView):
 
     @extend_schema(
         operation_id="exportResults",
+        parameters=DAYS,
         responses={
             (200, "application/json"): OpenApiTypes.OBJECT,
             (200, "text/csv"): OpenApiTypes.BINARY,
@@ -51,60 +57,45 @@ class ResultsExportView(LabView):
     def get(self, request: Request, format: str) -> HttpResponseBase:
         """All her results as one file, `json` or `csv`, with the trends they are in.
 
-        Needs `labs.read` beside `export`. What is not released is not in it. Three a day.
+        Needs `labs.read` beside `export`. What is not released is not in it. Three in 24 hours.
         """
-        if Scope.LABS_READ not in self.viewer.scopes:
-            raise Forbidden()
-        if (
-            audit.times_done(
-                self.viewer.patient_id,
-                self.viewer.user_id,
-                self.operation,
-                since=self.now - timedelta(days=1),
-            )
-            >= EXPORTS_A_DAY
-        ):
+        if not may_take_copy(self.viewer, self.operation, now=self.now):
             raise TooManyExports()
-        results, trends = self._results(), self._trends()
+        results, trends, warnings = self._made(request)
         if format == "csv":
             response = Response(table_of(results, trends))
         else:
             response = Response(
-                {"items": results, "trends": trends, "note": NOTE, "as_of": self.now}
+                {
+                    "items": results,
+                    "trends": trends,
+                    "note": NOTE,
+                    "as_of": self.now,
+                    "warnings": warnings,
+                }
             )
         # Neutral: the name of a file is stored in places that this system does not guard.
         response["Content-Disposition"] = f'attachment; filename="results.{format}"'
         response["X-Content-Type-Options"] = "nosniff"
         return response
 
-    def _results(self) -> list[dict[str, Any]]:
-        shown: list[dict[str, Any]] = []
-        cursor: str | None = None
-        while True:
-            found = selectors.results_page(
-                self.viewer, wanted=EVERYTHING, cursor=cursor, limit=_PAGE, now=self.now
-            )
-            page = self.page(found.rows)
-            shown += [result_json(row, page) for row in found.rows]
-            if found.next is None:
-                self.seen = [result["id"] for result in shown]
-                return shown
-            cursor = found.next
-
-    def _trends(self) -> list[dict[str, Any]]:
-        """Return the series that the list, the chart and the detail draw too."""
-        assert self.viewer.patient_id is not None
-        patient_id, trends = self.viewer.patient_id, []
-        for key in selectors.analytes_of(self.viewer, patient_id=patient_id, now=self.now):
-            rows = selectors.series_rows(
-                self.viewer,
-                patient_id=patient_id,
-                analyte_key=key,
-                since=self.now - timedelta(days=366 * MAX_YEARS),
-                now=self.now,
-            )
-            trend = trend_of(
-                known_analyte(key), rows, background=background_of(rows), zone=self.viewer.zone
-            )
-            trends.append(trend_json(trend, Page(self.viewer, CareFrame())))
-        return trends
+    def _made(self, request: Request) -> tuple[list[Any], list[Any], list[str]]:
+        """Return results, trends and warnings. The list is one statement: it is of one moment."""
+        found = selectors.results_page(
+            self.viewer,
+            wanted=day_filter(request, self.viewer.zone),
+            cursor=None,
+            limit=MOST_RESULTS,
+            now=self.now,
+        )
+        if found.next is not None:
+            raise ExportTooLarge()
+        page = self.page(found.rows)
+        trends = [
+            self.trend_since(key, self.now - timedelta(days=366 * MAX_YEARS))
+            for key in sorted({row["analyte_key"] for row in found.rows} - {""})
+        ]
+        drawn = {UUID(id) for trend in trends for id in trend.as_sent}
+        self.seen = drawn | {row["id"] for row in found.rows}
+        results = [result_json(row, page) for row in found.rows]
+        return results, [trend_json(trend, page) for trend in trends], page.warnings

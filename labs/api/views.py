@@ -1,6 +1,7 @@
 """Results for a patient and her caregivers. Parse, one selector, render."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from re import fullmatch
 from typing import Any
@@ -19,7 +20,7 @@ from clinical.panels import grouped, panels
 from clinical.states import PortalState
 from core.api.paging import page_limit
 from core.areas import Area
-from core.errors import FieldError, InvalidInput
+from core.errors import FieldError, Forbidden, InvalidInput
 from labs import selectors
 from labs.api import serializers
 from labs.api.presentation import NOTE, Page, report_in_words, report_json, result_json
@@ -28,15 +29,16 @@ from labs.api.trend_json import trend_json
 from labs.charts import PictureFormat, draw
 from labs.filters import EVERYTHING, ReportFilter, ResultFilter
 from labs.trends import Trend, background_of, known_analyte, trend_of
-from patients.api.views import PatientView
+from patients.api.views import PatientView, person, scopes_of
 from patients.care_frame import CareFrame, care_frame_of
+from patients.viewer import Viewer
 
 MAX_YEARS = 10
 _PAGING = [
     OpenApiParameter("cursor", str, description="From `next` of the page before."),
     OpenApiParameter("limit", int, description="1 to 100, default 20."),
 ]
-_DAYS = [
+DAYS = [
     OpenApiParameter("from", OpenApiTypes.DATE, description="Collected on or after."),
     OpenApiParameter("until", OpenApiTypes.DATE, description="Collected before."),
 ]
@@ -45,14 +47,38 @@ _YEARS = OpenApiParameter("years", int, description="How far back, 1 to 10, defa
 
 
 class LabView(PatientView):
+    """Whatever else an address needs, it needs the scope to read results."""
+
     area = Area.LABS
     scopes = {"GET": Scope.LABS_READ}
+
+    def viewer_of(self, request: Request) -> Viewer:
+        person(request)
+        if Scope.LABS_READ not in scopes_of(request):
+            raise Forbidden()
+        viewer = super().viewer_of(request)
+        viewer.require_grant(Scope.LABS_READ)
+        return viewer
 
     def page(self, rows: list[dict[str, Any]]) -> Page:
         """Return what the results of one answer share, with their links."""
         page = Page(self.viewer, care_frame_of(rows[0]["care"]) if rows else CareFrame())
         page.load_links(rows)
         return page
+
+    def trend_since(self, analyte_key: str, since: datetime) -> Trend:
+        """Return one analyte over time. Raises: NotFound for one that nobody knows."""
+        assert self.viewer.patient_id is not None
+        analyte = known_analyte(analyte_key)
+        rows = selectors.series_rows(
+            self.viewer,
+            patient_id=self.viewer.patient_id,
+            analyte_key=analyte_key,
+            since=since,
+            now=self.now,
+        )
+        self.seen = [row["id"] for row in rows]
+        return trend_of(analyte, rows, background=background_of(rows), zone=self.viewer.zone)
 
 
 class ReportListView(LabView):
@@ -65,7 +91,7 @@ class ReportListView(LabView):
             *_PAGING,
             OpenApiParameter("new", bool, description="`true`: only what you have not opened."),
             _PANEL,
-            *_DAYS,
+            *DAYS,
         ],
         responses=serializers.ReportList,
     )
@@ -133,7 +159,7 @@ class ResultListView(LabView):
             OpenApiParameter("analyte", str, description="One or more keys, comma-separated."),
             OpenApiParameter("state", str, description="One or more states, comma-separated."),
             _PANEL,
-            *_DAYS,
+            *DAYS,
         ],
         responses=serializers.ResultList,
     )
@@ -190,10 +216,17 @@ def _start_of(request: Request, name: str, zone: str) -> datetime | None:
 def _filter(request: Request, zone: str) -> ResultFilter:
     if not request.query_params:
         return EVERYTHING
-    return ResultFilter(
+    return replace(
+        day_filter(request, zone),
         analytes=_words(request, "analyte", (analyte.key for analyte in analytes())),
         panels=_panels(request),
         states=_words(request, "state", PortalState),
+    )
+
+
+def day_filter(request: Request, zone: str) -> ResultFilter:
+    """Return the filter that `DAYS` ask for. Raises: InvalidInput."""
+    return ResultFilter(
         collected_from=_start_of(request, "from", zone),
         collected_until=_start_of(request, "until", zone),
     )
@@ -238,17 +271,7 @@ class _TrendBase(LabView):
     resource = "Observation"
 
     def trend(self, request: Request, analyte_key: str) -> Trend:
-        assert self.viewer.patient_id is not None
-        analyte = known_analyte(analyte_key)
-        rows = selectors.series_rows(
-            self.viewer,
-            patient_id=self.viewer.patient_id,
-            analyte_key=analyte_key,
-            since=self.now - timedelta(days=366 * _years(request)),
-            now=self.now,
-        )
-        self.seen = [row["id"] for row in rows]
-        return trend_of(analyte, rows, background=background_of(rows), zone=self.viewer.zone)
+        return self.trend_since(analyte_key, self.now - timedelta(days=366 * _years(request)))
 
 
 def _years(request: Request) -> int:

@@ -10,14 +10,17 @@ import pytest
 import time_machine
 
 from core.db import identity, system
+from core.ids import new_id
 from core.models import AuditEvent
 from labs.exports import COLUMNS, harmless, table_of
-from tests.cast import Cast
+from tests.cast import Cast, make_cast
 from tests.labs.results import Line, file_report, make_laboratory
+from tests.together import together
 from tests.tokens import Api, api_of
 
 pytestmark = pytest.mark.django_db
 SCOPES = "labs.read export"
+DAY = timedelta(days=1)
 
 
 @pytest.fixture(autouse=True)
@@ -107,11 +110,78 @@ def test_it_needs_both_scopes(cast: Cast, scopes: str) -> None:
     assert api_of(cast.anna_user, scopes).get("patients/me/results/export.csv").status_code == 403
 
 
-def test_a_caregiver_needs_the_grant_for_it(cast: Cast) -> None:
+def test_a_token_without_a_scope_is_refused_before_any_id_is_read(cast: Cast) -> None:
+    for scopes in ("labs.read", "export"):
+        for patient in (cast.anna.id, cast.carla.id, new_id()):
+            address = f"patients/{patient}/results/export.csv"
+            assert api_of(cast.dora, scopes).get(address).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("granted", "status"),
+    [(["labs.read"], 404), (["export"], 404), (["labs.read", "export"], 200)],
+)
+def test_a_caregiver_needs_both_grants(cast: Cast, granted: list[str], status: int) -> None:
+    with identity(system("registration")):
+        assert cast.anna.grants.update(scopes=granted) == 1
     dora = api_of(cast.dora, SCOPES)
+    answer = dora.get(f"patients/{cast.anna.id}/results/export.csv")
+    assert answer.status_code == status
+    absent = dora.get(f"patients/{new_id()}/results/export.csv")
+    stranger = api_of(cast.brigid.user, SCOPES).get(f"patients/{cast.anna.id}/results/export.csv")
+    assert absent.status_code == stranger.status_code == 404
+
+
+def test_each_reader_has_copies_of_her_own(cast: Cast, anna: Api) -> None:
+    with identity(system("registration")):
+        cast.anna.grants.update(scopes=["labs.read", "export"])
+    for _ in range(3):
+        assert anna.get("patients/me/results/export.csv").status_code == 200
     address = f"patients/{cast.anna.id}/results/export.csv"
-    assert dora.get(address).status_code in (403, 404)
-    assert api_of(cast.brigid.user, SCOPES).get(address).status_code == 404
+    assert api_of(cast.dora, SCOPES).get(address).status_code == 200
+
+
+@pytest.mark.django_db(transaction=True, databases=["default", "owner"])
+def test_copies_taken_at_once_are_counted(now: datetime) -> None:
+    anna = api_of(make_cast(now).anna_user, SCOPES)
+
+    def step() -> str:
+        return str(anna.get("patients/me/results/export.csv").status_code)
+
+    assert together([step] * 6) == ["200"] * 3 + ["429"] * 3
+
+
+def test_a_file_is_whole_or_refused(
+    cast: Cast, anna: Api, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("labs.api.exporting.MOST_RESULTS", 2)
+    laboratory = make_laboratory(cast.clinic)
+    for days in (400, 10):
+        file_report(cast.anna, laboratory, [Line("alt", "31")], at=now - timedelta(days=days))
+    assert len(table(anna)) == 2
+    file_report(cast.anna, laboratory, [Line("ast", "31")], at=now - timedelta(days=1))
+    refused = anna.get("patients/me/results/export.csv")
+    assert (refused.status_code, refused.json()["code"]) == (422, "export-too-large")
+    since = (now - timedelta(days=30)).date().isoformat()
+    part = anna.get("patients/me/results/export.json", {"from": since}).json()
+    assert [item["analyte"] for item in part["items"]] == ["ast", "alt"]
+    assert [trend["analyte"] for trend in part["trends"]] == ["alt", "ast"]
+    wrong = anna.get("patients/me/results/export.json", {"until": "someday"})
+    assert wrong.json()["errors"][0]["field"] == "until"
+
+
+def test_a_row_says_what_the_page_says_in_words(cast: Cast, anna: Api, now: datetime) -> None:
+    laboratory = make_laboratory(cast.clinic)
+    file_report(cast.anna, laboratory, [Line("alt", "40")], at=now - timedelta(days=2))
+    file_report(cast.anna, laboratory, [Line("alt", "96", flags=("HH",))], at=now - DAY)
+    newest, _ = table(anna)
+    (shown, _) = anna.get("patients/me/results").json()["items"]
+    assert newest["what it means"] == shown["meaning"]
+    assert newest["what to do"] == shown["what_to_do"]
+    assert "Call your care team now" in newest["what to do"]
+    assert newest["reviewed"] == shown["review_text"]
+    assert newest["since last time"] == "up from 40 U/L"
+    assert (newest["range low"], newest["range high"]) == ("7", "35")
 
 
 def test_the_file_has_a_neutral_name_and_is_not_run(anna: Api) -> None:
@@ -133,13 +203,26 @@ def test_another_format_is_refused(anna: Api) -> None:
         ("+++", "'+++"),
         ("-", "'-"),
         ("@SUM(A1)", "'@SUM(A1)"),
-        ("\t=1", "'\t=1"),
-        ("\r=1", "'\r=1"),
-        ("\n=1", "'\n=1"),
+        ("\t=1", "'\t'=1"),
+        ("\r=1", "'\r'=1"),
+        ("\n=1", "'\n'=1"),
+        ("a\n\nb", "a\n\nb"),
         ("-1.5", "-1.5"),
         ("+2", "+2"),
         ("-1.5=x", "'-1.5=x"),
         ("<4", "<4"),
+        # A program that splits at another sign, or trims, starts a cell there.
+        ("a;=1+1", "a;'=1+1"),
+        ("a,@x", "a,'@x"),
+        ("a\t-x", "a\t'-x"),
+        ('a"=1', "a\"'=1"),
+        ("a\n=1", "a\n'=1"),
+        ("a\r\n+1", "a\r\n'+1"),
+        ("  =1", "  '=1"),
+        ("\uff1d1", "'\uff1d1"),
+        ("=1;=2", "'=1;'=2"),
+        ("haemolysed; 5 - 7", "haemolysed; 5 - 7"),
+        ("7-35", "7-35"),
         ("", ""),
     ],
 )
@@ -155,4 +238,5 @@ def test_quotes_and_lines_stay_in_their_cell(cast: Cast, anna: Api) -> None:
 
 
 def test_an_empty_record_is_a_table_without_rows() -> None:
-    assert table_of([], []).decode("utf-8-sig").strip().split(",") == list(COLUMNS)
+    text = table_of([], []).decode("utf-8-sig")
+    assert list(csv.reader(io.StringIO(text))) == [list(COLUMNS)]
