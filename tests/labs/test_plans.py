@@ -35,6 +35,7 @@ LOADED = {
     "appointments_appointment",
     "patients_patient",
     "patients_enrolment",
+    "patients_profilefact",
 }
 # What grows too, but is empty here: an index has to fit, were it full.
 GROWING = LOADED | {
@@ -44,7 +45,6 @@ GROWING = LOADED | {
     "labs_releasehold",
     "labs_reportseen",
     "labs_review",
-    "patients_profilefact",
 }
 # By patient, practitioner or room; or one row by its id.
 LED = re.compile(r"\((patient_id|resource_id|attachment_id|id) = ")
@@ -65,6 +65,13 @@ INSERT INTO labs_document
   (id, patient_id, report_id, observation_id, attachment_id, position, title, filed_at)
 SELECT gen_random_uuid(), patient_id, report_id, observation_id, attachment_id, 1, 'File', now()
 FROM file
+"""
+FACTS = """
+INSERT INTO patients_profilefact
+  (id, patient_id, kind, code, result, detail, starts_on, source, recorded_at)
+SELECT gen_random_uuid(), p.id, 'treatment', 'code-' || n, 'present', '', date '2025-01-01', 'test',
+  now()
+FROM patients_patient p CROSS JOIN generate_series(1, 12) n
 """
 
 
@@ -110,7 +117,8 @@ def world(transactional_db: None) -> World:
     loaded = load(SIZE, now=datetime.now(UTC), owner_url=url)
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(DOCUMENTS)
-        connection.execute("ANALYZE core_attachment, labs_document")
+        connection.execute(FACTS)
+        connection.execute("ANALYZE core_attachment, labs_document, patients_profilefact")
     return loaded
 
 

@@ -15,7 +15,7 @@ from core.db import identity, system
 from core.models import AuditEvent
 from labs.models import AnalyteBaseline, Observation, SendingLaboratory
 from labs.services.baselines import take_baseline
-from labs.staff_reading import grades_of
+from labs.staff_reading import baselines_of, grades_of, staff_results
 from patients.models import ProfileFact
 from patients.viewer import staff_viewer
 from tests.cast import Cast
@@ -270,6 +270,31 @@ def test_a_clinician_sets_it_and_grades_and_trend_use_it(
     with identity(system("housekeeping")):
         events = AuditEvent.objects.filter(operation="labs.baseline.set")
         assert [e.actor_id for e in events] == [cast.clinician.pk]
+
+
+def test_the_baseline_that_we_work_out_grades_nothing(
+    cast: Cast, laboratory: SendingLaboratory, as_anna: Api
+) -> None:
+    """CTCAE's baseline must be set by staff: without one, grades go by the upper limit.
+
+    75 against a worked-out 50 would be 1.5 x baseline; against the limit of 35 it is 2.1 x ULN.
+    """
+    *_, last = file_series(cast, laboratory, "50", "50", "50", "75")
+    treated(cast, "cdk46", COLLECTED.date())
+    shown = as_anna.get(TREND).json()["baseline"]
+    assert (shown["number"], shown["basis"]) == ("50", "before_treatment")
+    with identity(system("lab-intake")):
+        row = Observation.objects.get(id=last)
+        assert baselines_of(cast.anna.pk) == {}
+        (found,) = [
+            result.grades
+            for result in staff_results(patient_id=cast.anna.pk, report_id=row.report_id)
+        ]
+    assert found
+    assert all(grade.baseline_unknown for grade in found)
+    assert found == grades_of(row, {})
+    words = signed_in(cast.clinician).get(reverse("admin:labs_observation_change", args=[last]))
+    assert "baseline not known" in words.content.decode()
 
 
 def test_a_number_can_be_typed_and_taken_away_again(
