@@ -2,12 +2,13 @@
 
 import heapq
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from typing import Any, cast
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from django.db.models import QuerySet, UUIDField
 
@@ -22,6 +23,7 @@ from appointments.slots import (
     WeeklyHours,
     openings,
 )
+from appointments.tickets import Permit, permits_for
 from core.api.paging import decode_cursor, encode_cursor
 from core.errors import NotFound
 from core.prepared import Given, Prepared, prepared_cursor
@@ -82,6 +84,7 @@ WHERE (c.expires_at IS NULL OR c.expires_at > %(now)s)
   AND (c.kind <> 'hold' OR NOT EXISTS (
     SELECT 1 FROM appointments_hold h
     WHERE h.id = c.held_for AND h.patient_id = %(patient)s AND h.purpose = 'booking'))
+  AND c.held_for <> ALL (%(leaving_out)s::uuid[])
 UNION ALL
 SELECT NULL, 0, extract(epoch FROM lower(p.during))::bigint,
   extract(epoch FROM upper(p.during))::bigint
@@ -102,7 +105,8 @@ class Place:
 class Supply:
     """A schedule that offers a visit type, with everything `slots` asks for but claims.
 
-    `pools` has one entry for each resource the visit needs: the places that meet it.
+    `pools` has one entry for each resource the visit needs: the places that meet it. `permit`
+    is the ticket that lets her book it herself, where she needs one.
     """
 
     schedule_id: UUID
@@ -114,6 +118,7 @@ class Supply:
     hours: Hours
     visit: VisitRule
     pools: tuple[tuple[Place, ...], ...]
+    permit: Permit | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,11 +131,19 @@ class Offered:
 
 @dataclass(frozen=True, slots=True)
 class OpeningPage:
-    """A page of openings. Not `self_bookable`: the clinic books this kind, none are shown."""
+    """A page of openings. With a hint none are shown: it says how this kind is booked."""
 
     items: list[Offered]
     next: str | None
-    self_bookable: bool = True
+    hints: tuple[str, ...] = ()
+
+
+# Why a patient is shown no openings of a kind of visit, by its booking policy.
+HINTS = {
+    VisitType.BookingPolicy.VIEW.value: ("not-self-bookable",),
+    VisitType.BookingPolicy.REQUEST.value: ("not-self-bookable", "request-needed"),
+    VisitType.BookingPolicy.TICKET.value: ("not-self-bookable", "ticket-needed"),
+}
 
 
 def _visit_rule(row: tuple[Any, ...]) -> VisitRule:
@@ -237,9 +250,18 @@ def supply_for(
 
 
 def time_taken(
-    supplies: list[Supply], *, patient_id: UUID, first: date, last: date, now: datetime
+    supplies: Sequence[Supply],
+    *,
+    patient_id: UUID,
+    first: date,
+    last: date,
+    now: datetime,
+    leaving_out: Sequence[UUID] = (),
 ) -> tuple[dict[Place, Taken], Taken]:
-    """Return what is taken in each place, and of the patient's own time. One statement."""
+    """Return what is taken in each place, and of the patient's own time. One statement.
+
+    `leaving_out` are visits whose places count as free: they are about to move.
+    """
     places = {place for supply in supplies for pool in supply.pools for place in pool}
     start = datetime.combine(first - _DAY, time(0), UTC)
     with prepared_cursor() as cursor:
@@ -250,6 +272,7 @@ def time_taken(
                 "patient": patient_id,
                 "from": max(start, now - _DAY),
                 "until": datetime.combine(last + 3 * _DAY, time(0), UTC),
+                "leaving_out": list(leaving_out),
                 "now": now,
             },
         )
@@ -259,6 +282,24 @@ def time_taken(
     for resource_id, lane, starts, ends in rows:
         (hers if resource_id is None else spans[Place(resource_id, lane)]).append((starts, ends))
     return {place: Taken(spans.get(place, ())) for place in places}, Taken(hers)
+
+
+def good_permits(
+    policy: str, *, patient_id: UUID, visit_type_id: UUID, now: datetime
+) -> list[Permit]:
+    """Return the tickets with which she can book or move visits of this kind at `now`.
+
+    None for a policy without tickets, and then without a statement. The day before today is
+    still today somewhere; the dates of a ticket are compared with those of openings.
+    """
+    if policy != VisitType.BookingPolicy.TICKET:
+        return []
+    yesterday = now.date() - _DAY
+    return [
+        permit
+        for permit in permits_for(patient_id=patient_id, visit_type_id=visit_type_id, now=now)
+        if permit.good and permit.latest >= yesterday
+    ]
 
 
 def openings_for(
@@ -278,7 +319,8 @@ def openings_for(
     """Return a page of openings by start, then schedule; two statements, whatever it holds.
 
     `first` and `last` are dates local to each location, both included; None is today, and
-    `days` from the first on. Raises: NotFound, InvalidInput.
+    `days` from the first on. A patient sees only what she may book herself; where a ticket
+    allows it (one statement more), on its dates. Raises: NotFound, InvalidInput.
     """
     last = (first or now.date()) + (days - 1) * _DAY if last is None else last
     bound_to = f"appointments.openings:{viewer.key}:{visit_type_id}:{location_id}:{schedule_id}"
@@ -299,11 +341,15 @@ def openings_for(
         last=last,
         now=now,
     )
+    permits: list[Permit] | None = None
     if policy != VisitType.BookingPolicy.DIRECT and viewer.kind in ("patient", "proxy"):
-        return OpeningPage(items=[], next=None, self_bookable=False)
+        permits = good_permits(policy, patient_id=patient_id, visit_type_id=visit_type_id, now=now)
+        if not permits:
+            return OpeningPage(items=[], next=None, hints=HINTS[policy])
     taken, hers = time_taken(supplies, patient_id=patient_id, first=lowest, last=last, now=now)
 
     def of(supply: Supply) -> Iterator[tuple[datetime, UUID, Offered]]:
+        zone = ZoneInfo(supply.hours.zone)
         for opening in openings(
             schedule_id=supply.schedule_id,
             visit_type_id=visit_type_id,
@@ -315,7 +361,10 @@ def openings_for(
             last=last,
             now=now,
         ):
-            yield opening.starts_at, supply.schedule_id, Offered(opening, supply)
+            if permits is None or any(
+                permit.covers(opening.starts_at.astimezone(zone).date()) for permit in permits
+            ):
+                yield opening.starts_at, supply.schedule_id, Offered(opening, supply)
 
     found: list[Offered] = []
     for starts_at, schedule, offered in heapq.merge(*map(of, supplies)):
@@ -348,6 +397,7 @@ def held_now(viewer: Viewer, *, patient_id: UUID, ref: OpeningRef, now: datetime
     """Return the hold that keeps this very opening for the patient, if there is one."""
     return (
         holds_for(viewer, now=now)
+        .select_related("visit_type")
         .filter(
             patient_id=patient_id,
             purpose=Hold.Purpose.BOOKING,

@@ -11,13 +11,14 @@ from core.events.registry import Delivered
 from notifications.delivery import DrainOutcome, drain, tell_not_reached
 from notifications.models import Notification
 from notifications.purposes import RULES, Purpose
-from notifications.selectors import channels_for, quiet_of
+from notifications.selectors import channels_for, quiet_of, user_of_patient
 from notifications.wording import WORDINGS
 
 __all__ = [
     "Draft",
     "DrainOutcome",
     "drain",
+    "on_visit_request_answered",
     "on_work_item_escalated",
     "page_on_call",
     "plan",
@@ -217,6 +218,26 @@ def page_on_call(
             bypasses_quiet_hours=True,
         )
         for user in people.values()
+    )
+
+
+def on_visit_request_answered(delivered: Delivered) -> None:
+    """Tell her that there is an answer; the words never say to what."""
+    if delivered.patient_id is None:
+        return
+    with identity(system("notifications")):
+        user = user_of_patient(delivered.patient_id)
+    if user is None:
+        return
+    plan_everywhere(
+        recipient=user,
+        patient_id=delivered.patient_id,
+        purpose=Purpose.REPLY,
+        occurrence=f"visit-request:{delivered.subject_id}",
+        subject_id=delivered.subject_id,
+        send_after=delivered.occurred_at,
+        expires_at=delivered.occurred_at + RULES[Purpose.REPLY].kept_for,
+        now=delivered.now,
     )
 
 

@@ -9,6 +9,7 @@ from core.events import (
     GrantChanged,
     ReportReviewed,
     ResultsFiled,
+    VisitRequestAnswered,
     subscribe,
 )
 from notifications.events import NoticeNotReached
@@ -26,6 +27,11 @@ def subscribe_all() -> None:
     subscribe(CommentPublished, "notifications.comment-notice", result_notices.on_comment_published)
     subscribe(ReportReviewed, "labs.told-after-review", result_notices.on_report_reviewed)
     subscribe(WorkItemEscalated, "notifications.page-on-call", notifications.on_work_item_escalated)
+    subscribe(
+        VisitRequestAnswered,
+        "notifications.request-answered",
+        notifications.on_visit_request_answered,
+    )
     subscribe(NoticeNotReached, "worklist.call-her", worklist.on_notice_not_reached)
     subscribe(AppointmentBooked, "appointments.booked-notice", reminding.on_booked)
     subscribe(AppointmentRescheduled, "appointments.moved-notice", reminding.on_rescheduled)

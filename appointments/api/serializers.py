@@ -83,7 +83,7 @@ class Versioned(serializers.Serializer):
     )
 
 
-class BookRequest(serializers.Serializer):
+class WhichTime(serializers.Serializer):
     """Either an opening or a hold."""
 
     opening = serializers.CharField(
@@ -99,7 +99,18 @@ class BookRequest(serializers.Serializer):
         return attrs
 
 
-class RescheduleRequest(BookRequest, Versioned):
+class BookRequest(WhichTime):
+    """What to book."""
+
+    ticket = serializers.UUIDField(
+        required=False,
+        default=None,
+        allow_null=True,
+        help_text="Which ticket to use; without it, the one that ends first.",
+    )
+
+
+class RescheduleRequest(WhichTime, Versioned):
     """Where to: either an opening or a hold of the same kind of visit."""
 
 

@@ -2,10 +2,20 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from appointments.api import calendars, holds, prechecking, views, waitlist
+from appointments.api import (
+    calendars,
+    holds,
+    ordering,
+    planning,
+    prechecking,
+    requesting,
+    views,
+    waitlist,
+)
 
 _PATIENT = "patients/<str:patient_ref>"
 _VISIT = f"{_PATIENT}/appointments/<uuid:appointment_id>"
+_PLAN = f"{_PATIENT}/care-plans/<uuid:plan_id>"
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path(f"{_PATIENT}/openings", views.OpeningListView.as_view()),
@@ -30,6 +40,21 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(f"{_PATIENT}/waitlist-offers/<uuid:offer_id>/$accept", waitlist.AcceptOfferView.as_view()),
     path(
         f"{_PATIENT}/waitlist-offers/<uuid:offer_id>/$decline", waitlist.DeclineOfferView.as_view()
+    ),
+    path(f"{_PATIENT}/tickets", ordering.TicketListView.as_view()),
+    path(f"{_PATIENT}/care-plans", planning.CarePlanListView.as_view()),
+    path(f"{_PLAN}", planning.CarePlanDetailView.as_view()),
+    path(f"{_PLAN}/$propose", planning.CarePlanProposeView.as_view()),
+    path(f"{_PLAN}/$book", planning.CarePlanBookView.as_view()),
+    path(f"{_PLAN}/$propose-move", planning.CarePlanProposeMoveView.as_view()),
+    path(f"{_PLAN}/$move", planning.CarePlanMoveView.as_view()),
+    path(f"{_PATIENT}/visit-requests", requesting.VisitRequestListView.as_view()),
+    path(
+        f"{_PATIENT}/visit-requests/<uuid:request_id>", requesting.VisitRequestDetailView.as_view()
+    ),
+    path(
+        f"{_PATIENT}/visit-requests/<uuid:request_id>/$withdraw",
+        requesting.VisitRequestWithdrawView.as_view(),
     ),
     path(f"{_PATIENT}/visit-types", views.VisitTypeListView.as_view()),
     path(f"{_PATIENT}/locations", views.LocationListView.as_view()),

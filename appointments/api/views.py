@@ -115,7 +115,7 @@ class OpeningListView(AppointmentView):
         return self.framed(
             openings_json(page.items, self.viewer.language),
             following=page.next,
-            warnings=() if page.self_bookable else ("not-self-bookable",),
+            warnings=page.hints,
         )
 
 
@@ -160,9 +160,19 @@ class AppointmentListView(AppointmentView):
         body = _BOOK_REQUEST.run_validation(request.data)
         with self.offering_others():
             if body["hold"] is not None:
-                made = services.book_held(viewer=self.viewer, hold_id=body["hold"], now=self.now)
+                made = services.book_held(
+                    viewer=self.viewer,
+                    hold_id=body["hold"],
+                    ticket_id=body["ticket"],
+                    now=self.now,
+                )
             else:
-                made = services.book(viewer=self.viewer, opening=body["opening"], now=self.now)
+                made = services.book(
+                    viewer=self.viewer,
+                    opening=body["opening"],
+                    ticket_id=body["ticket"],
+                    now=self.now,
+                )
         return Response(
             self.shown(made.id), status=201, headers={"Location": f"{request.path}/{made.id}"}
         )

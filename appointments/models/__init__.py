@@ -1,4 +1,4 @@
-"""Tables of visits: what is offered (supply) and what is booked (booking)."""
+"""Tables of visits: what is offered (supply), asked for and ordered (orders, plans), booked."""
 
 from appointments.models.booking import (
     Appointment,
@@ -10,6 +10,8 @@ from appointments.models.booking import (
 )
 from appointments.models.capabilities import CalendarFeed, VisitLink
 from appointments.models.checkin import ConsentText, PreVisit, PreVisitAnswer, Section
+from appointments.models.orders import PreferredWindow, Ticket, VisitRequest
+from appointments.models.plans import CarePlan, PlannedVisit, PlanStep
 from appointments.models.supply import (
     Availability,
     AvailabilityException,
@@ -28,17 +30,23 @@ __all__ = [
     "AvailabilityException",
     "Block",
     "CalendarFeed",
+    "CarePlan",
     "ConsentText",
     "Hold",
     "Location",
     "PatientClaim",
+    "PlanStep",
+    "PlannedVisit",
     "PreVisit",
     "PreVisitAnswer",
+    "PreferredWindow",
     "Resource",
     "ResourceClaim",
     "Schedule",
     "Section",
+    "Ticket",
     "VisitLink",
+    "VisitRequest",
     "VisitType",
     "VisitTypeNeed",
     "WaitlistEntry",

@@ -21,7 +21,8 @@ class Appointment(BaseModel):
 
     `sequence` rises when the time changes or the visit is cancelled (iCalendar SEQUENCE);
     `version` with every change. `local_date` and `local_time` are what the wall clock of
-    `zone` was booked to show, so that a change of a zone's rules can be followed.
+    `zone` was booked to show, so that a change of a zone's rules can be followed. With a
+    `ticket`, `ticket_use` is which of its uses this visit has while it is live.
     """
 
     class Status(models.TextChoices):
@@ -73,6 +74,10 @@ class Appointment(BaseModel):
     booked_at = models.DateTimeField()
     booked_by = models.ForeignKey(User, models.PROTECT, null=True, related_name="+")
     created_via = models.CharField(max_length=8, choices=Via.choices)
+    ticket = models.ForeignKey(
+        "appointments.Ticket", models.PROTECT, null=True, blank=True, related_name="bookings"
+    )
+    ticket_use = models.PositiveSmallIntegerField(null=True, blank=True)
     started_at = models.DateTimeField(
         null=True, blank=True, help_text="She is with somebody since; FHIR Encounter in-progress"
     )
@@ -127,6 +132,16 @@ class Appointment(BaseModel):
                 condition=Q(confirmed_at__isnull=True, confirmed_by__isnull=True)
                 | Q(confirmed_at__isnull=False, confirmed_by__isnull=False),
                 name="appointment_confirmed_by_somebody",
+            ),
+            models.CheckConstraint(
+                condition=Q(ticket__isnull=True, ticket_use__isnull=True)
+                | Q(ticket__isnull=False, ticket_use__isnull=False, ticket_use__gte=1),
+                name="appointment_ticket_has_a_use",
+            ),
+            models.UniqueConstraint(
+                fields=["ticket", "ticket_use"],
+                condition=~Q(status__in=["cancelled", "entered-in-error"]),
+                name="appointment_ticket_use_once",
             ),
         ]
         indexes = [

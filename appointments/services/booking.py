@@ -1,16 +1,28 @@
 """Book visits. Each call runs in the caller's transaction and identity."""
 
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
+
+from django.db import IntegrityError, transaction
 
 from appointments.claims import TimeTaken, claim, take_over
 from appointments.models import Appointment, AppointmentHistory, Hold, ResourceClaim
 from appointments.opening_ids import OpeningRef, read_opening_id
 from appointments.selectors import Supply, held_now
 from appointments.services.holding import end_hold, locked_hold
-from appointments.services.refusals import HoldExpired, SlotTaken, alternatives
+from appointments.services.permission import permit_for_hold
+from appointments.services.refusals import (
+    HoldExpired,
+    NotSelfBookable,
+    SlotTaken,
+    TicketUsed,
+    alternatives,
+)
 from appointments.services.visits import follow, offered_supply, spread
+from appointments.tickets import Permit
 from core.events import AppointmentBooked, publish
 from core.ids import uuid7
 from core.prepared import insert
@@ -18,53 +30,71 @@ from patients.viewer import Viewer
 
 
 def book(
-    *, viewer: Viewer, opening: str, now: datetime, patient_id: UUID | None = None
+    *,
+    viewer: Viewer,
+    opening: str,
+    now: datetime,
+    patient_id: UUID | None = None,
+    ticket_id: UUID | None = None,
+    planned: bool = False,
 ) -> Appointment:
     """Book the opening with this id for the viewer's patient, or as staff for `patient_id`.
 
     Hours, lead time and horizon are judged at `now`, as they were for the list; whether the
     time is free is judged by the database alone. A time that is kept for her is hers.
-    Raises: NotFound, NotSelfBookable, NotOffered, SlotTaken, PatientBusy.
+    `ticket_id` names the ticket to use where she needs one, None any; `planned` as in
+    `offered_supply`.
+    Raises: NotFound, NotSelfBookable, TicketDates, TicketUsed, NotOffered, SlotTaken,
+    PatientBusy; then nothing was claimed.
     """
     patient = viewer.patient_id or patient_id
     if patient is None:
         raise ValueError("say for which patient")
     ref = read_opening_id(opening)
-    supply = offered_supply(viewer, patient_id=patient, ref=ref, now=now)
+    supply = offered_supply(
+        viewer, patient_id=patient, ref=ref, ticket_id=ticket_id, planned=planned, now=now
+    )
     made = _appointment(viewer, patient_id=patient, supply=supply, ref=ref, now=now)
     try:
-        claim(
-            pools=spread(supply),
-            starts_at=made.starts_at,
-            ends_at=made.ends_at,
-            buffer_before=supply.visit.buffer_before,
-            buffer_after=supply.visit.buffer_after,
-            kind=ResourceClaim.Kind.BOOKING,
-            held_for=made.id,
-            patient_id=patient,
-            now=now,
-        )
+        with _together(supply.permit):
+            claim(
+                pools=spread(supply),
+                starts_at=made.starts_at,
+                ends_at=made.ends_at,
+                buffer_before=supply.visit.buffer_before,
+                buffer_after=supply.visit.buffer_after,
+                kind=ResourceClaim.Kind.BOOKING,
+                held_for=made.id,
+                patient_id=patient,
+                now=now,
+            )
+            _made(viewer, made, supply.permit, now=now)
     except TimeTaken as lost:
         hers = held_now(viewer, patient_id=patient, ref=ref, now=now)
         if hers is None:
             raise SlotTaken(
                 alternatives=alternatives(viewer, patient_id=patient, ref=ref, now=now)
             ) from lost
-        return book_kept(viewer, hers, now=now)
-    _made(viewer, made, now=now)
+        return book_kept(viewer, hers, ticket_id=ticket_id, now=now)
     return made
 
 
-def book_held(*, viewer: Viewer, hold_id: UUID, now: datetime) -> Appointment:
+def book_held(
+    *, viewer: Viewer, hold_id: UUID, now: datetime, ticket_id: UUID | None = None
+) -> Appointment:
     """Make a visit of a time that is kept for her.
 
-    The hold was judged when it was made: hours that changed since do not take it from her.
-    Raises: NotFound, HoldExpired, PatientBusy.
+    The hold was judged when it was made: hours that changed since do not take it from her. A
+    ticket is used only now, so it is judged now.
+    Raises: NotFound, HoldExpired, PatientBusy, NotSelfBookable, TicketDates, TicketUsed.
     """
-    return book_kept(viewer, locked_hold(viewer, hold_id), now=now)
+    return book_kept(viewer, locked_hold(viewer, hold_id), ticket_id=ticket_id, now=now)
 
 
-def book_kept(viewer: Viewer, hold: Hold, *, now: datetime) -> Appointment:
+def book_kept(
+    viewer: Viewer, hold: Hold, *, now: datetime, ticket_id: UUID | None = None
+) -> Appointment:
+    permit = permit_for_hold(viewer, hold, ticket_id=ticket_id, now=now)
     ref = OpeningRef(hold.schedule_id, hold.visit_type_id, hold.starts_at)
     made = Appointment(
         id=uuid7(now),
@@ -76,30 +106,55 @@ def book_kept(viewer: Viewer, hold: Hold, *, now: datetime) -> Appointment:
         **_by(viewer, now),
     )
     try:
-        take_over(
-            hold_id=hold.id,
-            held_for=made.id,
-            patient_id=hold.patient_id,
-            starts_at=made.starts_at,
-            ends_at=made.ends_at,
-            now=now,
-        )
+        with _together(permit):
+            take_over(
+                hold_id=hold.id,
+                held_for=made.id,
+                patient_id=hold.patient_id,
+                starts_at=made.starts_at,
+                ends_at=made.ends_at,
+                now=now,
+            )
+            end_hold(hold, ending=Hold.Ending.BOOKED, now=now)
+            _made(viewer, made, permit, now=now)
     except TimeTaken as gone:
         raise HoldExpired(
             alternatives=alternatives(viewer, patient_id=hold.patient_id, ref=ref, now=now)
         ) from gone
-    end_hold(hold, ending=Hold.Ending.BOOKED, now=now)
-    _made(viewer, made, now=now)
     return made
 
 
-def _made(viewer: Viewer, made: Appointment, *, now: datetime) -> None:
-    insert(made)
+def _together(permit: Permit | None) -> AbstractContextManager[Any]:
+    """With a ticket, what was claimed is given back when all its uses turn out to be gone."""
+    return nullcontext() if permit is None else transaction.atomic()
+
+
+def _made(viewer: Viewer, made: Appointment, permit: Permit | None, *, now: datetime) -> None:
+    if permit is None:
+        insert(made)
+    else:
+        _insert_with(made, permit)
     follow(viewer, made, action=AppointmentHistory.Action.BOOK, now=now)
     publish(
         AppointmentBooked(subject_id=made.id, patient_id=made.patient_id, sequence=made.sequence),
         now=now,
     )
+
+
+def _insert_with(made: Appointment, permit: Permit) -> None:
+    """Insert a visit under a use of the ticket that nobody else has got meanwhile."""
+    for use in permit.free_uses():
+        made.ticket_id, made.ticket_use = permit.ticket_id, use
+        try:
+            with transaction.atomic():
+                insert(made)
+            return
+        except IntegrityError as error:
+            if "appointment_ticket_allows" in str(error.__cause__):
+                raise NotSelfBookable(extra={"booking_policy": "ticket"}) from error
+            if "appointment_ticket_use_once" not in str(error):
+                raise
+    raise TicketUsed()
 
 
 def _when(ref: OpeningRef, ends_at: datetime, zone: str) -> dict[str, object]:

@@ -4,8 +4,9 @@ from datetime import datetime
 from uuid import UUID
 
 from appointments.models import Appointment, AppointmentHistory
+from appointments.services.permission import OWN
 from appointments.services.refusals import StatusConflict, TooLateToCancel
-from appointments.services.visits import OWN, follow, free, locked, past_cutoff
+from appointments.services.visits import follow, free, locked, past_cutoff
 from core.errors import FieldError, InvalidInput, NotFound
 from core.events import AppointmentCancelled, publish
 from patients.viewer import Viewer

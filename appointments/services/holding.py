@@ -29,7 +29,9 @@ HOLDS_AT_MOST = 3
 def hold(*, viewer: Viewer, opening: str, now: datetime, patient_id: UUID | None = None) -> Hold:
     """Keep an opening for five minutes. Asked for again, the hold that is there is returned.
 
-    Raises: NotFound, NotSelfBookable, NotOffered, SlotTaken, TooManyHolds.
+    With a ticket that is used up she may still keep another time for a visit she has with it.
+    Raises: NotFound, NotSelfBookable, TicketDates, TicketUsed, NotOffered, SlotTaken,
+    TooManyHolds.
     """
     patient = viewer.patient_id or patient_id
     if patient is None:
@@ -130,8 +132,10 @@ def release(*, viewer: Viewer, hold_id: UUID, now: datetime) -> Hold:
 
 def locked_hold(viewer: Viewer, hold_id: UUID) -> Hold:
     """Return a hold of her own choosing, locked, whatever became of it. Raises: NotFound."""
-    found = Hold.objects.select_for_update(of=("self",)).filter(
-        id=hold_id, purpose=Hold.Purpose.BOOKING
+    found = (
+        Hold.objects.select_for_update(of=("self",))
+        .select_related("visit_type")
+        .filter(id=hold_id, purpose=Hold.Purpose.BOOKING)
     )
     if viewer.patient_id is not None:
         found = found.filter(patient_id=viewer.patient_id)

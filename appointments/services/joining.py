@@ -16,6 +16,7 @@ from appointments.models import (
 )
 from appointments.prechecks import ANSWERABLE
 from appointments.selectors import appointments_for, locations_for, visit_types_for
+from appointments.services.permission import OWN
 from appointments.services.refusals import (
     AlreadyWaiting,
     NotSelfBookable,
@@ -23,7 +24,6 @@ from appointments.services.refusals import (
     OtherVisitType,
     StatusConflict,
 )
-from appointments.services.visits import OWN
 from appointments.services.waitlist import tell_feed, urgency_fields
 from appointments.waiting import Window
 from appointments.waitlists import entries_for

@@ -10,6 +10,7 @@ from appointments.opening_ids import OpeningRef, read_opening_id
 from appointments.prechecks import ANSWERABLE
 from appointments.selectors import held_now
 from appointments.services.holding import end_hold, locked_hold
+from appointments.services.permission import permit_for_hold
 from appointments.services.prechecking import reopen
 from appointments.services.refusals import (
     HoldExpired,
@@ -40,13 +41,20 @@ def reschedule(
     Either she has the new time afterwards or still the old one. A time that is kept for her
     is hers.
     Raises: NotFound, VersionConflict, StatusConflict, TooLateToMove, OtherVisitType,
-    NotSelfBookable, NotOffered, SlotTaken, PatientBusy.
+    NotSelfBookable, TicketDates, NotOffered, SlotTaken, PatientBusy.
     """
-    visit = _movable(viewer, appointment_id, version=version, now=now)
+    visit = movable(viewer, appointment_id, version=version, now=now)
     ref = read_opening_id(opening)
     if ref.visit_type_id != visit.visit_type_id:
         raise OtherVisitType()
-    supply = offered_supply(viewer, patient_id=visit.patient_id, ref=ref, now=now)
+    supply = offered_supply(
+        viewer,
+        patient_id=visit.patient_id,
+        ref=ref,
+        ticket_id=visit.ticket_id,
+        moving=True,
+        now=now,
+    )
     ends_at = ref.starts_at + supply.visit.duration
     try:
         claim(
@@ -68,7 +76,7 @@ def reschedule(
                 alternatives=alternatives(viewer, patient_id=visit.patient_id, ref=ref, now=now)
             ) from lost
         return move_to_held(viewer, visit, hers, now=now)
-    return _moved(
+    return moved(
         viewer,
         visit,
         ref=ref,
@@ -90,12 +98,13 @@ def reschedule_held(
     """Move a visit to a time that is kept for her.
 
     Raises: NotFound, VersionConflict, StatusConflict, TooLateToMove, OtherVisitType,
-    HoldExpired, PatientBusy.
+    HoldExpired, PatientBusy, NotSelfBookable, TicketDates.
     """
-    visit = _movable(viewer, appointment_id, version=version, now=now)
+    visit = movable(viewer, appointment_id, version=version, now=now)
     kept = locked_hold(viewer, hold_id)
     if kept.visit_type_id != visit.visit_type_id or kept.patient_id != visit.patient_id:
         raise OtherVisitType()
+    permit_for_hold(viewer, kept, ticket_id=visit.ticket_id, moving=True, now=now)
     return move_to_held(viewer, visit, kept, now=now)
 
 
@@ -117,7 +126,7 @@ def move_to_held(viewer: Viewer, visit: Appointment, kept: Hold, *, now: datetim
             alternatives=alternatives(viewer, patient_id=visit.patient_id, ref=ref, now=now)
         ) from gone
     end_hold(kept, ending=Hold.Ending.BOOKED, now=now)
-    return _moved(
+    return moved(
         viewer,
         visit,
         ref=ref,
@@ -128,9 +137,13 @@ def move_to_held(viewer: Viewer, visit: Appointment, kept: Hold, *, now: datetim
     )
 
 
-def _movable(
-    viewer: Viewer, appointment_id: UUID, *, version: int | None, now: datetime
+def movable(
+    viewer: Viewer, appointment_id: UUID, *, now: datetime, version: int | None = None
 ) -> Appointment:
+    """Return the visit, locked, if it may be moved.
+
+    Raises: NotFound, VersionConflict, StatusConflict, TooLateToMove.
+    """
     visit = locked(viewer, appointment_id, version)
     if visit.status not in ANSWERABLE:
         raise StatusConflict(extra={"appointment_status": visit.status})
@@ -139,7 +152,7 @@ def _movable(
     return visit
 
 
-def _moved(
+def moved(
     viewer: Viewer,
     visit: Appointment,
     *,
@@ -149,6 +162,7 @@ def _moved(
     location_id: UUID,
     now: datetime,
 ) -> Appointment:
+    """Write down that a visit has moved, once its new time is claimed."""
     local = ref.starts_at.astimezone(ZoneInfo(zone))
     visit.starts_at, visit.ends_at, visit.zone = ref.starts_at, ends_at, zone
     visit.local_date, visit.local_time = local.date(), local.time()

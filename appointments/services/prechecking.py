@@ -20,7 +20,8 @@ from appointments.prechecks import (
     opens_at,
     said_in,
 )
-from appointments.services.visits import OWN, follow, locked
+from appointments.services.permission import OWN
+from appointments.services.visits import follow, locked
 from core.errors import DomainError, FieldError, InvalidInput, NotFound
 from core.ids import uuid7
 from core.prepared import insert, update

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from appointments.claims import TimeTaken
@@ -18,7 +19,7 @@ class WithAlternatives(DomainError):
     """A refusal that comes with other openings of the same visit type."""
 
     def __init__(
-        self, *, alternatives: Sequence[Offered] = (), extra: dict[str, str] | None = None
+        self, *, alternatives: Sequence[Offered] = (), extra: dict[str, Any] | None = None
     ) -> None:
         super().__init__(extra=extra)
         self.alternatives = tuple(alternatives)
@@ -64,6 +65,77 @@ class NotSelfBookable(DomainError):
 
     code = "not-self-bookable"
     title = "The clinic books this kind of visit. Please call."
+
+
+class TicketDates(WithAlternatives):
+    """She has a ticket, but not for this day."""
+
+    code = "ticket-dates"
+    title = "Your permission to book this is for other dates."
+
+
+class TicketUsed(DomainError):
+    """Every visit that her ticket is good for is booked already."""
+
+    code = "ticket-used"
+    title = "Your permission to book this has been used."
+
+
+class RequestNotNeeded(DomainError):
+    """She asks for what she can book herself."""
+
+    code = "request-not-needed"
+    title = "You can book this kind of visit yourself."
+
+
+class RequestedAlready(DomainError):
+    """She has an open request for this kind of visit."""
+
+    code = "requested-already"
+    title = "You have asked for this kind of visit already."
+
+
+class TooManyRequests(DomainError):
+    """She has as many open requests as one person may."""
+
+    code = "too-many-requests"
+    title = "Several of your requests are still open. Please withdraw one first."
+
+
+class NotOpen(DomainError):
+    """What was asked for, ordered or laid down is settled already."""
+
+    code = "not-open"
+    title = "This has been settled already."
+
+
+class PlanIncomplete(DomainError):
+    """A plan is booked whole: every visit that is missing, and no other."""
+
+    code = "plan-incomplete"
+    status = 422
+    title = "Please choose a time for every visit that is missing, and for no other."
+
+
+class PlanOrder(DomainError):
+    """The times break the order, a gap or the distance that the plan lays down."""
+
+    code = "plan-order"
+    title = "These times do not fit the plan."
+
+
+class PlanTimeLost(DomainError):
+    """One of the times cannot be had any more, so none was taken.
+
+    `fresh` is a new proposal (`planning.Proposed`), None when there is none any more.
+    """
+
+    code = "plan-time-lost"
+    title = "One of these times is gone. Nothing was changed."
+
+    def __init__(self, *, lost: dict[str, Any], fresh: Any) -> None:
+        super().__init__(extra={"lost": lost})
+        self.fresh = fresh
 
 
 class OtherVisitType(DomainError):

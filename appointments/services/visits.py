@@ -1,6 +1,7 @@
 """What every change of a visit has in common: lock it, follow it, free its time."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -12,13 +13,10 @@ from appointments.models import (
     VisitType,
 )
 from appointments.opening_ids import OpeningRef
+from appointments.plans import PLANNED_AHEAD
 from appointments.selectors import Place, Supply, appointments_for, supply_for
-from appointments.services.refusals import (
-    NotOffered,
-    NotSelfBookable,
-    VersionConflict,
-    alternatives,
-)
+from appointments.services.permission import OWN, permit_to
+from appointments.services.refusals import NotOffered, VersionConflict, alternatives
 from appointments.slots import is_offered
 from core.areas import Area
 from core.errors import NotFound
@@ -27,14 +25,24 @@ from core.models import Change
 from core.prepared import insert
 from patients.viewer import Viewer
 
-OWN = ("patient", "proxy")
 
-
-def offered_supply(viewer: Viewer, *, patient_id: UUID, ref: OpeningRef, now: datetime) -> Supply:
+def offered_supply(
+    viewer: Viewer,
+    *,
+    patient_id: UUID,
+    ref: OpeningRef,
+    now: datetime,
+    ticket_id: UUID | None = None,
+    moving: bool = False,
+    planned: bool = False,
+) -> Supply:
     """Return what the opening is made of, if it may be booked by this viewer at `now`.
 
-    Whether the time is free is judged by the database alone, at the claim.
-    Raises: NotFound, NotSelfBookable, NotOffered.
+    Whether the time is free is judged by the database alone, at the claim. Where she needs a
+    ticket, the supply carries it: the one named, else the first to end. `moving`: a visit
+    keeps the ticket `ticket_id` that it has. `planned`: a clinician's plan asks for the visit,
+    whatever the booking policy and however far ahead.
+    Raises: NotFound, NotSelfBookable, TicketDates, TicketUsed, NotOffered.
     """
     policy, supplies = supply_for(
         viewer,
@@ -45,9 +53,22 @@ def offered_supply(viewer: Viewer, *, patient_id: UUID, ref: OpeningRef, now: da
         last=ref.starts_at.date(),
         now=now,
     )
-    if viewer.kind in OWN and policy != VisitType.BookingPolicy.DIRECT:
-        raise NotSelfBookable(extra={"booking_policy": policy})
     supply = supplies[0]
+    if planned:
+        further = replace(supply.visit, horizon=max(supply.visit.horizon, PLANNED_AHEAD))
+        supply = replace(supply, visit=further)
+    elif viewer.kind in OWN and policy != VisitType.BookingPolicy.DIRECT:
+        permit = permit_to(
+            viewer,
+            policy=policy,
+            patient_id=patient_id,
+            ref=ref,
+            zone=supply.hours.zone,
+            ticket_id=ticket_id,
+            moving=moving,
+            now=now,
+        )
+        supply = replace(supply, permit=permit)
     answer = is_offered(hours=supply.hours, visit=supply.visit, starts_at=ref.starts_at, now=now)
     if answer != "yes":
         raise NotOffered(

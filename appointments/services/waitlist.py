@@ -15,10 +15,10 @@ from appointments.models import (
 )
 from appointments.prechecks import ANSWERABLE
 from appointments.services.holding import end_hold
+from appointments.services.permission import OWN
 from appointments.services.refusals import (
     NotWaiting,
 )
-from appointments.services.visits import OWN
 from appointments.slots import Opening
 from appointments.waiting import Free, Wish, fits
 from appointments.waitlists import entries_for, wish_of

@@ -19,6 +19,7 @@ from core.events.types import (
     ProfileChanged,
     ReportReviewed,
     ResultsFiled,
+    VisitRequestAnswered,
 )
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "ProfileChanged",
     "ReportReviewed",
     "ResultsFiled",
+    "VisitRequestAnswered",
     "dead_deliveries",
     "deliver_due",
     "event_type",

@@ -78,6 +78,16 @@ class AppointmentCancelled(DomainEvent):
 
 @event_type
 @dataclass(frozen=True, slots=True, kw_only=True)
+class VisitRequestAnswered(DomainEvent):
+    """The clinic answered a request for a visit in words; the subject is the request."""
+
+    type: ClassVar[str] = "appointments.request.answered"
+
+    state: str
+
+
+@event_type
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CheckInSubmitted(DomainEvent):
     """She answered a check-in; the subject is the response."""
 

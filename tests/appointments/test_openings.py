@@ -210,7 +210,7 @@ def test_a_viewer_does_not_search_for_another_patient(cast: Cast, now: datetime)
 
 def test_visits_that_the_clinic_books_are_not_offered(cast: Cast, now: datetime) -> None:
     page = offered(cast, surgery(cast.clinic, booking_policy="request"), now)
-    assert (page.items, page.self_bookable) == ([], False)
+    assert (page.items, page.hints) == ([], ("not-self-bookable", "request-needed"))
 
 
 def test_what_is_retired_is_not_offered(cast: Cast, now: datetime) -> None:
