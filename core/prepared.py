@@ -13,11 +13,26 @@ from typing import Any
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import connection, connections
-from django.db.backends.postgresql.base import ServerBindingCursor
+from django.db.backends.postgresql.base import CursorMixin
 from django.db.models import Expression, Field, ForeignObject, Lookup, Model, QuerySet
 from django.db.models.expressions import RawSQL
-from psycopg import sql
+from psycopg import RawCursor, sql
 from psycopg.types.datetime import TimestamptzLoader
+
+
+@lru_cache(maxsize=512)
+def _numbered(text: str, count: int) -> str:
+    """Return a statement with PostgreSQL's own placeholders instead of `%s`."""
+    return text % tuple(f"${number}" for number in range(1, count + 1))
+
+
+class _NumberedCursor(CursorMixin, RawCursor[Any]):  # type: ignore[misc]
+    """Sends statements as they are: psycopg would look for `%s` in long ones each time."""
+
+    def execute(self, query: Any, params: Any = None, **options: Any) -> Any:
+        if params is not None:
+            query = _numbered(query, len(params))
+        return super().execute(query, params, **options)
 
 
 @contextmanager
@@ -34,7 +49,7 @@ def prepared_cursor(using: str = "default") -> Iterator[Any]:
         return
     connection.ensure_connection()
     with connection.wrap_database_errors:
-        raw: Any = ServerBindingCursor(connection.connection)  # type: ignore[call-arg]
+        raw: Any = _NumberedCursor(connection.connection)  # type: ignore[arg-type]
     with connection.make_cursor(raw) as cursor:
         yield cursor
 
@@ -83,6 +98,7 @@ class Prepared:
         )
         # The order in which `.values()` names its columns.
         self._names = list(query.selected or ())
+        self._extras = list(query.annotation_select)
         self._converters = compiler.get_converters([column for column, *_ in compiler.select])
         self._compiler = compiler
         self._model = queryset.model
@@ -93,8 +109,18 @@ class Prepared:
         return [dict(zip(self._names, row, strict=True)) for row in self._found(given)]
 
     def objects(self, **given: Any) -> list[Any]:
-        """Execute and return instances of the model. Raises: KeyError for a value not given."""
-        return [self._model.from_db("default", self._fields, row) for row in self._found(given)]
+        """Execute and return instances of the model, annotations set on them.
+
+        Raises: KeyError for a value not given.
+        """
+        own = len(self._fields)
+        found = []
+        for row in self._found(given):
+            made = self._model.from_db("default", self._fields, row[:own])
+            for name, value in zip(self._extras, row[own:], strict=True):
+                setattr(made, name, value)
+            found.append(made)
+        return found
 
     def _found(self, given: dict[str, Any]) -> Iterable[Sequence[Any]]:
         with prepared_cursor() as cursor:
@@ -108,15 +134,20 @@ class Prepared:
 
 
 @lru_cache(maxsize=128)
-def _columns(model: type[Model]) -> tuple[str, tuple[tuple[Any, str], ...]]:
-    """Return the start of an INSERT, and each field with the type its parameter needs."""
+def _columns(model: type[Model]) -> tuple[str, tuple[tuple[Any, str, bool], ...]]:
+    """Return the start of an INSERT, and each field with the type its parameter needs, and
+    whether it decides about its value when it is saved."""
     name = connection.ops.quote_name
     fields = tuple(
-        # PostgreSQL does not infer the type of an array's elements from the column.
-        (field, f"%s::{field.db_type(connection)}" if isinstance(field, ArrayField) else "%s")
+        (
+            field,
+            # PostgreSQL does not infer the type of an array's elements from the column.
+            f"%s::{field.db_type(connection)}" if isinstance(field, ArrayField) else "%s",
+            type(field).pre_save is not Field.pre_save,
+        )
         for field in model._meta.concrete_fields
     )
-    columns = ", ".join(name(str(field.column)) for field, _ in fields)
+    columns = ", ".join(name(str(field.column)) for field, *_ in fields)
     return f"INSERT INTO {name(model._meta.db_table)} ({columns}) VALUES ", fields  # noqa: S608
 
 
@@ -129,17 +160,18 @@ def insert(*rows: Model) -> None:
     if not rows:
         return
     start, fields = _columns(type(rows[0]))
+    here_and_now = connections["default"]
     values: list[Any] = []
     places: list[str] = []
     for row in rows:
         here: list[str] = []
-        for field, place in fields:
-            value = field.pre_save(row, add=True)
+        for field, place, decides in fields:
+            value = field.pre_save(row, add=True) if decides else getattr(row, field.attname)
             if isinstance(value, RawSQL):
                 here.append(value.sql)
                 continue
             here.append(place)
-            values.append(field.get_db_prep_save(value, connection))
+            values.append(None if value is None else field.get_db_prep_save(value, here_and_now))
         places.append(f"({', '.join(here)})")
     with prepared_cursor() as cursor:
         cursor.execute(start + ", ".join(places), values)
@@ -163,6 +195,16 @@ def update(row: Model, *names: str) -> None:
                 ),
                 row.pk,
             ],
+        )
+
+
+def delete(row: Model) -> None:
+    """Delete a stored row that nothing refers to, in one prepared statement; sends no signals."""
+    quoted, meta = connection.ops.quote_name, row._meta
+    with prepared_cursor() as cursor:
+        cursor.execute(
+            f"DELETE FROM {quoted(meta.db_table)} WHERE {quoted(str(meta.pk.column))} = %s",  # noqa: S608
+            [row.pk],
         )
 
 

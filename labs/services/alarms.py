@@ -1,15 +1,19 @@
 """What staff must look at now: work items in the transaction that files the result."""
 
 from datetime import datetime
+from functools import lru_cache
+from typing import cast
 from uuid import UUID
 
-from django.db.models import Q
+from django.contrib.postgres.fields import ArrayField
+from django.db.models import DateTimeField, Q, UUIDField
 
 from clinical.flags import ReviewCode
 from clinical.liver import WINDOW, LiverReading, possible_hys_law
 from clinical.states import CRITICAL_STATES, RULE_VERSION, PortalState, direction_of
 from clinical.symptom_rules import concern_of
 from core.db import identity, system
+from core.prepared import Given, Prepared
 from labs.disclosure import looks_at, with_files
 from labs.models import InboundMessage, Observation, SendingLaboratory
 from labs.services.judging import JudgedLine
@@ -112,6 +116,25 @@ def _far_above(row: Observation) -> bool:
     return low is not None and uln is not None and low >= 2 * uln
 
 
+@lru_cache(maxsize=1)
+def _liver_values() -> Prepared:
+    """Her current liver values between two instants or in some reports."""
+    return Prepared(
+        Observation.objects.current().filter(
+            Q(
+                effective_at__gte=cast(datetime, Given("start", DateTimeField())),
+                effective_at__lte=cast(datetime, Given("end", DateTimeField())),
+            )
+            | Q(report_id__any_of=Given("reports", ArrayField(UUIDField()))),
+            patient_id=cast(UUID, Given("patient", UUIDField())),
+            analyte_key__in=_LIVER_ANALYTES,
+            origin=Observation.Origin.LABORATORY,
+            comparable=True,
+            withdrawn_at__isnull=True,
+        )
+    )
+
+
 def raise_for_hys_law(
     rows: list[Observation], *, laboratory: SendingLaboratory, now: datetime
 ) -> None:
@@ -120,14 +143,11 @@ def raise_for_hys_law(
     if not any(_far_above(row) for row in touched):
         return
     times = [row.effective_at for row in touched]
-    nearby = Observation.objects.current().filter(
-        Q(effective_at__gte=min(times) - WINDOW, effective_at__lte=max(times) + WINDOW)
-        | Q(report_id__in={row.report_id for row in touched}),
-        patient_id=touched[0].patient_id,
-        analyte_key__in=_LIVER_ANALYTES,
-        origin=Observation.Origin.LABORATORY,
-        comparable=True,
-        withdrawn_at__isnull=True,
+    nearby = _liver_values().objects(
+        start=min(times) - WINDOW,
+        end=max(times) + WINDOW,
+        reports=list({row.report_id for row in touched}),
+        patient=touched[0].patient_id,
     )
     found = possible_hys_law(
         [

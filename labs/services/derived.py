@@ -4,10 +4,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import cast
+from typing import Any, cast
 from uuid import UUID
 
-from django.db.models import DateTimeField, Q, UUIDField
+from django.contrib.postgres.fields import ArrayField
+from django.db.models import CharField, DateTimeField, F, Q, UUIDField
 
 from clinical.calcium import (
     CorrectedCalcium,
@@ -77,6 +78,23 @@ class DerivedChange:
     lost: tuple[Observation, ...] = ()
 
 
+@lru_cache(maxsize=1)
+def _nearby() -> Prepared:
+    """Her current results that matter, of one of these times or orders; each with `order_key`."""
+    return Prepared(
+        Observation.objects.current()
+        .laboratory_made()
+        .annotate(order_key=F("report__filler_key"))
+        .filter(
+            Q(effective_at__any_of=Given("times", ArrayField(DateTimeField())))
+            | Q(report__filler_key__any_of=Given("orders", ArrayField(CharField()))),
+            patient_id=cast(UUID, Given("patient", UUIDField())),
+            laboratory_id=cast(UUID, Given("laboratory", UUIDField())),
+            analyte_key__in=sorted(_RELEVANT),
+        )
+    )
+
+
 def refresh_corrected_calcium(
     touched: Iterable[Observation], *, message: InboundMessage, now: datetime
 ) -> DerivedChange:
@@ -90,17 +108,11 @@ def refresh_corrected_calcium(
     if not any(row.analyte_key in _RELEVANT for row in rows):
         return DerivedChange()
     patient_id = rows[0].patient_id
-    nearby = list(
-        Observation.objects.current()
-        .laboratory_made()
-        .select_related("report")
-        .filter(
-            Q(effective_at__in={row.effective_at for row in rows})
-            | Q(report__filler_key__in={_order_of(row) for row in rows}),
-            patient_id=patient_id,
-            laboratory_id=message.laboratory_id,
-            analyte_key__in=_RELEVANT,
-        )
+    nearby = _nearby().objects(
+        times=sorted({row.effective_at for row in rows}),
+        orders=sorted({row.report.filler_key for row in rows if row.report is not None}),
+        patient=patient_id,
+        laboratory=message.laboratory_id,
     )
     calciums = [row for row in nearby if row.analyte_key == "calcium_total"]
     if not calciums:
@@ -130,9 +142,9 @@ def _identity(calcium: Observation) -> str:
     return digest("derived", "calcium_corrected", calcium.identity_key)
 
 
-def _order_of(row: Observation) -> str:
-    assert row.report is not None  # only what a patient entered has none
-    return row.report.filler_key
+def _order_of(row: Any) -> str:
+    """Return what the laboratory calls the order of a row that `_nearby` found."""
+    return str(row.order_key)
 
 
 def _measurement(row: Observation) -> Measurement:
@@ -201,6 +213,18 @@ def _kidney() -> Prepared:
     )
 
 
+@lru_cache(maxsize=1)
+def _conditions() -> Prepared:
+    return Prepared(
+        ProfileFact.objects.filter(
+            patient_id=cast(UUID, Given("patient", UUIDField())),
+            code__in=["dialysis", "paraprotein"],
+            result__in=["present", "positive"],
+            superseded_at__isnull=True,
+        ).values("code")
+    )
+
+
 def _background(patient_id: UUID, at: datetime) -> _Background:
     """Return what is known of kidneys and blood proteins around `at`: two statements."""
     latest: dict[str, Observation] = {}
@@ -209,14 +233,7 @@ def _background(patient_id: UUID, at: datetime) -> _Background:
     )
     for row in kidney:
         latest[row.analyte_key] = row
-    conditions = set(
-        ProfileFact.objects.filter(
-            patient_id=patient_id,
-            code__in=["dialysis", "paraprotein"],
-            result__in=["present", "positive"],
-            superseded_at__isnull=True,
-        ).values_list("code", flat=True)
-    )
+    conditions = {row["code"] for row in _conditions().rows(patient=patient_id)}
     creatinine, egfr = latest.get("creatinine"), latest.get("egfr")
     return _Background(
         facts=KidneyAndProtein(
@@ -268,7 +285,7 @@ def _row(
     text = format(made.value, "f")
     return Observation(
         patient_id=calcium.patient_id,
-        report=calcium.report,
+        report_id=calcium.report_id,
         laboratory_id=calcium.laboratory_id,
         origin=Observation.Origin.DERIVED,
         content_hash=digest(made.method, calcium.id, albumin.id),

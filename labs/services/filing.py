@@ -157,12 +157,14 @@ def file_message(
 
 
 def _record(work: FilingPass) -> None:
+    # Only a person files a message again.
+    again = work.actor is not None
     filed = sum(outcome.patient_id is not None for outcome in work.outcomes)
     queued = sum(outcome.fate == "queued" for outcome in work.outcomes)
     insert(
         Filing(
             message=work.message,
-            sequence=Filing.objects.filter(message=work.message).count() + 1,
+            sequence=1 + (Filing.objects.filter(message=work.message).count() if again else 0),
             outcome=work.outcome,
             reasons=list(dict.fromkeys(work.reasons)),
             lines_filed=filed,
@@ -205,13 +207,14 @@ def _file_for_patient(work: FilingPass, group: PatientGroup, patient: Patient) -
     reports = [report for report in group.reports if _usable_report(work, report, person)]
     _queue_specimen_lines(work, reports, person, patient.id)
     lines = [(line, report) for report in reports for line in report.observations]
-    first = [work.judge(line, report, person=person) for line, report in lines]
-    earlier = _earlier_dimensions(first, patient.id, work.message)
-    judged = (
-        [work.judge(line, report, person=person, earlier=earlier) for line, report in lines]
-        if earlier
-        else first
-    )
+    judged = [work.judge(line, report, person=person) for line, report in lines]
+    earlier = _earlier_dimensions(judged, patient.id, work.message)
+    judged = [
+        work.judge(line.line, line.report, person=person, earlier=earlier)
+        if _differs(line, earlier)
+        else line
+        for line in judged
+    ]
     placed = place_lines(
         judged,
         patient_id=patient.id,
@@ -232,6 +235,12 @@ def _file_for_patient(work: FilingPass, group: PatientGroup, patient: Patient) -
         now=work.now,
     )
     _write(work, patient.id, fit, drafts)
+
+
+def _differs(judged: JudgedLine, earlier: dict[str, frozenset[str]]) -> bool:
+    """Say whether earlier results of this analyte came in units of another family only."""
+    families = earlier.get(judged.analyte_key)
+    return bool(families and judged.unit and judged.unit.dimension not in families)
 
 
 def _usable_report(work: FilingPass, report: Report, person: Person) -> bool:

@@ -8,12 +8,12 @@ import hashlib
 import re
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any, Final, cast
 from uuid import UUID
 
 import structlog
-from django.db import connection
-from django.db.models import Min
+from django.db.models import CharField, Min, UUIDField
 
 from accounts.models import User
 from core import audit
@@ -21,7 +21,7 @@ from core.areas import Area
 from core.db import identity, system
 from core.errors import DomainError, NotFound
 from core.models import AuditEvent
-from core.prepared import insert
+from core.prepared import Given, Prepared, delete, insert, prepared_cursor
 from labs.hl7.answers import Intake, body_hash
 from labs.hl7.message import split_messages
 from labs.models import Filing, InboundMessage, IntakeItem, SendingLaboratory, UnfiledMessage
@@ -123,7 +123,7 @@ def receive(
         message = _keep(raw, intake, laboratory, origin=origin, now=now, overflow=overflow)
     work: FilingPass | None = None
     if message.receipt == Receipt.ACCEPTED:
-        work = file_unfiled(message_id=message.id, now=now, parsed=intake.message)
+        work = file_unfiled(message_id=message.id, now=now, message=message, parsed=intake.message)
     disposition, reasons = _disposition(message, work)
     return Answer(
         message_id=message.id,
@@ -205,17 +205,28 @@ def _control_key(intake: Intake[Any], laboratory: SendingLaboratory | None, hash
     )
 
 
+@lru_cache(maxsize=1)
+def _known() -> Prepared:
+    return Prepared(
+        InboundMessage.objects.filter(
+            laboratory_id=cast(UUID, Given("laboratory", UUIDField())),
+            control_key=cast(str, Given("key", CharField())),
+        )
+        .order_by()
+        .values("body_hash", "receipt")
+    )
+
+
 def _standing(message: InboundMessage) -> tuple[str, list[str]]:
     """Decide between first, duplicate and reused control id; one at a time per control id."""
-    with connection.cursor() as cursor:
+    with prepared_cursor() as cursor:
         cursor.execute(
             "SELECT pg_advisory_xact_lock(hashtextextended(%s, 1))",
             [f"{message.laboratory_id}{message.control_key}"],
         )
-    known = InboundMessage.objects.filter(
-        laboratory_id=message.laboratory_id, control_key=message.control_key
-    ).values_list("body_hash", "receipt")
-    hashes = {body for body, receipt in known if receipt in (Receipt.ACCEPTED, Receipt.SET_ASIDE)}
+    known = _known().rows(laboratory=message.laboratory_id, key=message.control_key)
+    counted = (Receipt.ACCEPTED, Receipt.SET_ASIDE)
+    hashes = {row["body_hash"] for row in known if row["receipt"] in counted}
     if message.body_hash in hashes:
         return Receipt.DUPLICATE, []
     if known:
@@ -233,24 +244,37 @@ def _disposition(message: InboundMessage, work: FilingPass | None) -> tuple[str,
     return str(work.outcome), tuple(dict.fromkeys(work.reasons))
 
 
-def file_unfiled(*, message_id: UUID, now: datetime, parsed: Any = None) -> FilingPass | None:
+@lru_cache(maxsize=1)
+def _waiting() -> Prepared:
+    return Prepared(
+        UnfiledMessage.objects.select_for_update(skip_locked=True).filter(
+            message_id=cast(UUID, Given("message", UUIDField())), parked_at__isnull=True
+        )
+    )
+
+
+def file_unfiled(
+    *,
+    message_id: UUID,
+    now: datetime,
+    message: InboundMessage | None = None,
+    parsed: Any = None,
+) -> FilingPass | None:
     """File one accepted message; None when somebody else is at it or filing failed.
 
     A failure is counted, tried again by the sweep, and after three tries left to a person.
-    `parsed`: what its bytes were parsed to, where they were just received.
+    `message` and `parsed`: the row with its laboratory, and what its bytes were parsed to, where
+    they were just received.
     """
     try:
         with identity(system("lab-intake")):
-            row = (
-                UnfiledMessage.objects.select_for_update(skip_locked=True, of=("self",))
-                .select_related("message__laboratory")
-                .filter(message_id=message_id, parked_at__isnull=True)
-                .first()
-            )
-            if row is None:
+            rows = _waiting().objects(message=message_id)
+            if not rows:
                 return None
-            work = file_message(row.message, actor=None, now=now, parsed=parsed)
-            row.delete()
+            stored = InboundMessage.objects.select_related("laboratory")
+            message = message or stored.get(id=message_id)
+            work = file_message(message, actor=None, now=now, parsed=parsed)
+            delete(rows[0])
             return work
     except Exception as error:
         # Whatever went wrong with one message, the next one must be filed.

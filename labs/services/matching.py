@@ -2,11 +2,14 @@
 
 from dataclasses import asdict, dataclass
 from datetime import date
+from functools import lru_cache
+from typing import cast
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import Q
+from django.db.models import Q, UUIDField
 
+from core.prepared import Given, Prepared, prepared_cursor
 from labs.hl7.oru import PatientIdentity, identity_gaps
 from labs.models import MatchDecision, SendingLaboratory
 from patients.models import Patient
@@ -70,7 +73,8 @@ def match_group(pid: PatientIdentity | None, laboratory: SendingLaboratory) -> M
     reasons: tuple[str, ...] = ("unknown-patient",)
     if candidates:
         candidate = next(iter(candidates.values()))
-        patient = Patient.objects.get(id=candidate.patient_id)
+        [patient] = _patient().objects(patient=candidate.patient_id)
+        assert patient is not None
         reasons = _disagreements(candidate, patient, pid.sex)
     if not reasons:
         return Match(patient)
@@ -152,10 +156,15 @@ def _numbers(pid: PatientIdentity, laboratory: SendingLaboratory) -> tuple[tuple
     )
 
 
+@lru_cache(maxsize=1)
+def _patient() -> Prepared:
+    return Prepared(Patient.objects.filter(id=cast(UUID, Given("patient", UUIDField()))))
+
+
 def _candidates(who: Particulars) -> list[_Candidate]:
     """Ask the one definer function that may look for a patient before she is known."""
     authorities, values = zip(*who.numbers, strict=True)
-    with connection.cursor() as cursor:
+    with prepared_cursor() as cursor:
         cursor.execute(
             "SELECT m.* FROM unnest(%s::text[], %s::text[]) AS n(authority, value), "
             "LATERAL match_patient(n.authority, n.value, %s, %s) AS m",

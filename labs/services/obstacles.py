@@ -3,10 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from functools import lru_cache
+from typing import Final, cast
 from uuid import UUID
 
+from django.contrib.postgres.fields import ArrayField
+from django.db.models import UUIDField
+
 from clinical.calcium import METHOD
+from core.prepared import Given, Prepared, insert
 from labs.models import DerivedObstacle
 
 NO_ALBUMIN: Final = "no_albumin"
@@ -22,6 +27,17 @@ class NotWorkedOut:
     inputs: tuple[UUID, ...]
 
 
+@lru_cache(maxsize=1)
+def _stored() -> Prepared:
+    return Prepared(
+        DerivedObstacle.objects.filter(
+            patient_id=cast(UUID, Given("patient", UUIDField())),
+            calcium_id__any_of=Given("calciums", ArrayField(UUIDField())),
+            superseded_at__isnull=True,
+        )
+    )
+
+
 def record_obstacles(
     found: Mapping[UUID, NotWorkedOut | None], *, patient_id: UUID, now: datetime
 ) -> None:
@@ -30,10 +46,7 @@ def record_obstacles(
     Up to three statements, whatever the number; what is unchanged is left alone.
     """
     stored = {
-        row.calcium_id: row
-        for row in DerivedObstacle.objects.filter(
-            patient_id=patient_id, calcium_id__in=found, superseded_at__isnull=True
-        )
+        row.calcium_id: row for row in _stored().objects(patient=patient_id, calciums=list(found))
     }
     changed = {
         calcium: reason
@@ -55,8 +68,7 @@ def record_obstacles(
         for calcium, reason in changed.items()
         if reason is not None
     ]
-    if new:
-        DerivedObstacle.objects.bulk_create(new)
+    insert(*new)
 
 
 def _kept(row: DerivedObstacle) -> NotWorkedOut:

@@ -3,13 +3,15 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from functools import lru_cache
+from typing import Any, Final, cast
 from uuid import UUID
 
-from django.db.models import Q, QuerySet
+from django.db.models import DateTimeField, F, Q, UUIDField
 
 from clinical.result_status import Shown
 from clinical.states import PortalState
+from core.prepared import Given, Prepared
 from labs.hl7.codes import choose_loinc
 from labs.models import Observation, ReleaseHold, ReleaseRule, SendingLaboratory
 from labs.release_rules import Finished, Rule, Timing, decide, result_class
@@ -105,6 +107,18 @@ def _following(replaced: Observation, now: datetime) -> Release | None:
     )
 
 
+@lru_cache(maxsize=1)
+def _rules() -> Prepared:
+    return Prepared(
+        ReleaseRule.objects.annotate(zone=F("organization__zone")).filter(
+            Q(laboratory_id__isnull=True)
+            | Q(laboratory_id=cast(UUID, Given("laboratory", UUIDField()))),
+            organization_id=cast(UUID, Given("organization", UUIDField())),
+            approved_at__isnull=False,
+        )
+    )
+
+
 def load_terms(laboratory: SendingLaboratory, *, patient_id: UUID, now: datetime) -> ReleaseTerms:
     """Return the approved rules of a laboratory and the holds on a patient: two statements."""
     rules = _approved_rules(laboratory)
@@ -118,12 +132,9 @@ def load_terms(laboratory: SendingLaboratory, *, patient_id: UUID, now: datetime
     )
 
 
-def _approved_rules(laboratory: SendingLaboratory) -> QuerySet[ReleaseRule]:
-    return ReleaseRule.objects.select_related("organization").filter(
-        Q(laboratory__isnull=True) | Q(laboratory=laboratory),
-        organization_id=laboratory.organization_id,
-        approved_at__isnull=False,
-    )
+def _approved_rules(laboratory: SendingLaboratory) -> list[Any]:
+    """Return the rules of its clinic and its own, each with the `zone` of the clinic."""
+    return _rules().objects(laboratory=laboratory.id, organization=laboratory.organization_id)
 
 
 def as_without_hold(row: Observation) -> Release:
@@ -132,13 +143,15 @@ def as_without_hold(row: Observation) -> Release:
     A correction follows the version that came first, by the rules of that day.
     """
     first = (
-        Observation.objects.select_related("report", "laboratory__organization")
+        Observation.objects.select_related("report", "laboratory")
         .filter(patient_id=row.patient_id, identity_key=row.identity_key)
         .order_by("version")[0]
     )
     assert first.report is not None
     assert first.laboratory is not None
-    rules = _approved_rules(first.laboratory).filter(approved_at__lte=first.filed_at)
+    rules = [
+        rule for rule in _approved_rules(first.laboratory) if rule.approved_at <= first.filed_at
+    ]
     finished = Finished(
         result_class=result_class(
             category=first.report.category,
@@ -153,13 +166,13 @@ def as_without_hold(row: Observation) -> Release:
     return Release(decision.visible_from, Observation.ReleaseBasis.RULE, decision.rule_version)
 
 
-def _rule(row: ReleaseRule) -> Rule:
+def _rule(row: Any) -> Rule:
     return Rule(
         name=row.name,
         version=row.version,
         timing=Timing(row.timing),
         amount=row.amount,
-        zone=row.organization.zone,
+        zone=row.zone,
         valid_from=row.valid_from,
         valid_until=row.valid_until,
         at=row.at_time,
@@ -170,13 +183,20 @@ def _rule(row: ReleaseRule) -> Rule:
     )
 
 
-def active_holds(patient_id: UUID, *, now: datetime) -> list[ReleaseHold]:
-    """Return the holds on a patient's results that nobody lifted and whose time is not over."""
-    return list(
+@lru_cache(maxsize=1)
+def _holds() -> Prepared:
+    return Prepared(
         ReleaseHold.objects.filter(
-            patient_id=patient_id, lifted_at__isnull=True, backstop_at__gt=now
+            patient_id=cast(UUID, Given("patient", UUIDField())),
+            lifted_at__isnull=True,
+            backstop_at__gt=cast(datetime, Given("now", DateTimeField())),
         )
     )
+
+
+def active_holds(patient_id: UUID, *, now: datetime) -> list[ReleaseHold]:
+    """Return the holds on a patient's results that nobody lifted and whose time is not over."""
+    return _holds().objects(patient=patient_id, now=now)
 
 
 def covers(hold: ReleaseHold, report_id: UUID | None, identity_key: str) -> bool:

@@ -3,10 +3,11 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
+from typing import cast
 from uuid import UUID
 
 from django.contrib.postgres.fields import ArrayField
-from django.db.models import DateTimeField, Min, OuterRef, Q, Subquery, UUIDField
+from django.db.models import CharField, DateTimeField, Min, OuterRef, Q, Subquery, UUIDField
 
 from clinical.result_status import Shown, report_status
 from core.prepared import Given, Prepared, insert, update
@@ -54,25 +55,37 @@ def stands_alone(report: Report) -> bool:
     return not report.observations and report.status in _TELLS_SOMETHING_ALONE
 
 
-def drafts_of(
-    reports: list[Report], *, patient_id: UUID, message: InboundMessage, now: datetime
-) -> dict[tuple[str, str], ReportDraft]:
-    """Return a draft for each report, joined with its stored head; one statement."""
+@lru_cache(maxsize=1)
+def _heads() -> Prepared:
+    patient = cast(UUID, Given("patient", UUIDField()))
     latest = ReportVersion.objects.filter(
-        patient_id=patient_id, report=OuterRef("pk"), is_stale=False
+        patient_id=patient, report=OuterRef("pk"), is_stale=False
     ).order_by("-version")
-    heads = {
-        (head.filler_key, head.code): head
-        for head in DiagnosticReport.objects.annotate(
+    return Prepared(
+        DiagnosticReport.objects.annotate(
             known_comment=Subquery(latest.values("lab_comment")[:1]),
             known_status_sent=Subquery(latest.values("status_sent")[:1]),
             known_resulted_at=Subquery(
                 latest.filter(resulted_at__isnull=False).values("resulted_at")[:1]
             ),
         ).filter(
-            patient_id=patient_id,
-            laboratory_id=message.laboratory_id,
-            filler_key__in={filler_key(report) for report in reports},
+            patient_id=patient,
+            laboratory_id=cast(UUID, Given("laboratory", UUIDField())),
+            filler_key__any_of=Given("orders", ArrayField(CharField())),
+        )
+    )
+
+
+def drafts_of(
+    reports: list[Report], *, patient_id: UUID, message: InboundMessage, now: datetime
+) -> dict[tuple[str, str], ReportDraft]:
+    """Return a draft for each report, joined with its stored head; one statement."""
+    heads = {
+        (head.filler_key, head.code): head
+        for head in _heads().objects(
+            patient=patient_id,
+            laboratory=message.laboratory_id,
+            orders=sorted({filler_key(report) for report in reports}),
         )
     }
     drafts: dict[tuple[str, str], ReportDraft] = {}

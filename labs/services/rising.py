@@ -8,11 +8,16 @@ normal variation is known for total calcium only (data/rcv.csv), so other kinds 
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Final
+from functools import lru_cache
+from typing import Final, cast
+from uuid import UUID
+
+from django.db.models import UUIDField
 
 from clinical.analytes import by_key
 from clinical.states import RULE_VERSION
 from clinical.trend import Direction
+from core.prepared import Given, Prepared
 from labs.models import Observation, SendingLaboratory
 from labs.selectors import SERIES_COLUMNS
 from labs.trends import trend_of
@@ -24,6 +29,21 @@ _LOOKED_AT = 12
 """Results back from the newest: three make a rise, the others may be of another method."""
 
 
+@lru_cache(maxsize=1)
+def _latest_first() -> Prepared:
+    return Prepared(
+        Observation.objects.current()
+        .laboratory_made()
+        .filter(
+            patient_id=cast(UUID, Given("patient", UUIDField())),
+            analyte_key=RISING,
+            withdrawn_at__isnull=True,
+        )
+        .order_by("-effective_at", "-id")
+        .values(*SERIES_COLUMNS)[:_LOOKED_AT]
+    )
+
+
 def raise_for_rising_calcium(
     rows: Sequence[Observation], *, laboratory: SendingLaboratory, now: datetime
 ) -> None:
@@ -32,13 +52,7 @@ def raise_for_rising_calcium(
     if not calciums:
         return
     newest = max(calciums, key=lambda row: (row.effective_at, str(row.id)))
-    latest_first = (
-        Observation.objects.current()
-        .laboratory_made()
-        .filter(patient_id=newest.patient_id, analyte_key=RISING, withdrawn_at__isnull=True)
-        .order_by("-effective_at", "-id")
-        .values(*SERIES_COLUMNS)[:_LOOKED_AT]
-    )
+    latest_first = _latest_first().rows(patient=newest.patient_id)
     trend = trend_of(by_key(RISING), list(reversed(latest_first)))
     change = trend.series.change
     if change is None or change.direction is not Direction.UP or not trend.series.getting_worse:

@@ -4,18 +4,22 @@ import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from functools import cached_property
+from functools import cached_property, lru_cache
+from typing import cast
 from uuid import UUID
 from zoneinfo import ZoneInfo
+
+from django.db.models import CharField, UUIDField
 
 from clinical.reference_ranges import ReferenceRange
 from clinical.states import PortalState
 from clinical.units import unit_of_ucum
 from clinical.verdict import SenderOptions
+from core.prepared import Given, Prepared
 from labs.hl7.answers import Header
 from labs.hl7.codes import CodedElement
 from labs.hl7.oru import ObservationLine
-from labs.models import CodeMap, ConfiguredRange, InboundMessage, SenderName, SendingLaboratory
+from labs.models import CodeMap, ConfiguredRange, InboundMessage, SendingLaboratory
 
 Door = InboundMessage.Door
 
@@ -34,6 +38,16 @@ class Origin:
     sender_key: str = ""
 
 
+@lru_cache(maxsize=1)
+def _named() -> Prepared:
+    return Prepared(
+        SendingLaboratory.objects.filter(
+            names__application=cast(str, Given("application", CharField())),
+            names__facility=cast(str, Given("facility", CharField())),
+        )
+    )
+
+
 def authorised_laboratory(origin: Origin, header: Header) -> SendingLaboratory | None:
     """Return the laboratory that may send this message through this door, None when nobody may.
 
@@ -43,11 +57,11 @@ def authorised_laboratory(origin: Origin, header: Header) -> SendingLaboratory |
     """
     if origin.door == Door.FHIR:
         return laboratory_of_client(origin.client_id)
-    name = SenderName.objects.select_related("laboratory").filter(
+    found: list[SendingLaboratory] = _named().objects(
         application=header.sending_application, facility=header.sending_facility
     )
-    named = next((entry.laboratory for entry in name), None)
-    if named is not None:
+    if found:
+        [named] = found
         return named if named.is_active and _proven(named, origin) else None
     active = SendingLaboratory.objects.filter(is_active=True)
     if origin.door == Door.FILE:
@@ -150,16 +164,28 @@ def _specificity(row: ConfiguredRange) -> tuple[bool, bool, int]:
     return (bool(row.loinc), bool(row.sex), -width)
 
 
+@lru_cache(maxsize=1)
+def _code_map() -> Prepared:
+    rows = CodeMap.objects.filter(laboratory_id=cast(UUID, Given("laboratory", UUIDField())))
+    return Prepared(rows.order_by().values("local_code", "local_system", "loinc"))
+
+
+@lru_cache(maxsize=1)
+def _ranges() -> Prepared:
+    return Prepared(
+        ConfiguredRange.objects.filter(
+            laboratory_id=cast(UUID, Given("laboratory", UUIDField())), approved_at__isnull=False
+        )
+    )
+
+
 def load_settings(laboratory: SendingLaboratory) -> SenderSettings:
     """Return everything that judging needs to know about `laboratory`: two statements."""
-    rows = CodeMap.objects.filter(laboratory=laboratory)
     return SenderSettings(
         laboratory=laboratory,
         code_map={
-            (code, system): loinc
-            for code, system, loinc in rows.values_list("local_code", "local_system", "loinc")
+            (row["local_code"], row["local_system"]): row["loinc"]
+            for row in _code_map().rows(laboratory=laboratory.id)
         },
-        ranges=tuple(
-            ConfiguredRange.objects.filter(laboratory=laboratory, approved_at__isnull=False)
-        ),
+        ranges=tuple(_ranges().objects(laboratory=laboratory.id)),
     )

@@ -2,18 +2,18 @@
 
 from uuid import UUID
 
-from django.db import connection
+from core.prepared import prepared_cursor
 
 
 def take_turn(patient_id: UUID) -> None:
     """Wait for the turn; the lock ends with the transaction."""
-    with connection.cursor() as cursor:
+    with prepared_cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [_key(patient_id)])
 
 
 def try_turn(patient_id: UUID) -> bool:
     """Take the turn if nobody has it now; say whether it was taken."""
-    with connection.cursor() as cursor:
+    with prepared_cursor() as cursor:
         cursor.execute(
             "SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))", [_key(patient_id)]
         )

@@ -11,7 +11,7 @@ from core.areas import Area
 from core.db import identity, system
 from core.ids import new_id
 from core.models import AuditEvent, Change, IdempotencyRecord
-from core.prepared import Given, Prepared, insert, prepared_cursor
+from core.prepared import Given, Prepared, delete, insert, prepared_cursor
 from tests.cast import Cast
 
 pytestmark = pytest.mark.django_db
@@ -31,6 +31,26 @@ def test_a_value_that_was_not_given_is_an_error(cast: Cast) -> None:
     wanted = Prepared(User.objects.filter(email=Given("email", CharField())).values("email"))
     with pytest.raises(KeyError):
         wanted.rows()
+
+
+def test_objects_carry_their_annotations(cast: Cast) -> None:
+    people = User.objects.annotate(said=Value("100 %"), sent=Given("sent", CharField()))
+    [found] = Prepared(people.filter(email=Given("email", CharField()))).objects(
+        email="anna@example.org", sent="b"
+    )
+    assert (found.email, found.said, found.sent) == ("anna@example.org", "100 %", "b")
+    assert found == User.objects.get(email="anna@example.org")
+
+
+def test_a_deleted_row_is_gone_and_no_other(cast: Cast, now: datetime) -> None:
+    with identity(system("registration")):
+        rows = [
+            IdempotencyRecord(owner_key=key, body_digest="d", status=201, stored_at=now)
+            for key in ("one", "two")
+        ]
+        insert(*rows)
+        delete(rows[0])
+        assert [row.pk for row in IdempotencyRecord.objects.all()] == [rows[1].pk]
 
 
 def test_a_connection_plans_a_statement_once() -> None:
