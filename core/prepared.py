@@ -16,6 +16,7 @@ from django.db import connection, connections
 from django.db.backends.postgresql.base import CursorMixin
 from django.db.models import Expression, Field, ForeignObject, Lookup, Model, QuerySet
 from django.db.models.expressions import RawSQL
+from django.db.models.sql import UpdateQuery
 from psycopg import RawCursor, sql
 from psycopg.types.datetime import TimestamptzLoader
 
@@ -89,13 +90,7 @@ class Prepared:
     def __init__(self, queryset: QuerySet[Any, Any]) -> None:
         query = queryset.query
         compiler = query.get_compiler(connection=connection)
-        text, parameters = compiler.as_sql()
-        self._given = [p for p in parameters if isinstance(p, Given)]
-        # What is the same for every request is written out, so that the planner sees it.
-        connection.ensure_connection()
-        self._sql = text % tuple(
-            p.placeholder() if isinstance(p, Given) else _written_out(p) for p in parameters
-        )
+        self._sql, self._given = _compiled(compiler)
         # The order in which `.values()` names its columns.
         self._names = list(query.selected or ())
         self._extras = list(query.annotation_select)
@@ -131,6 +126,32 @@ class Prepared:
         if self._converters:
             found = self._compiler.apply_converters(found, self._converters)
         return found  # type: ignore[no-any-return]
+
+
+class PreparedUpdate:
+    """One compiled `queryset.update(**values)`."""
+
+    def __init__(self, queryset: QuerySet[Any, Any], **values: Any) -> None:
+        query: Any = queryset.query.chain(UpdateQuery)
+        query.clear_ordering(force=True)
+        query.add_update_values(values)
+        self._sql, self._given = _compiled(query.get_compiler(connection=connection))
+
+    def run(self, **given: Any) -> None:
+        """Execute. Raises: KeyError for a value not given."""
+        with prepared_cursor() as cursor:
+            cursor.execute(self._sql, [given[p.name] for p in self._given])
+
+
+def _compiled(compiler: Any) -> tuple[str, list[Given]]:
+    """Return the statement with what is given left open, and that in order.
+
+    What is the same for every request is written out, so that the planner sees it.
+    """
+    text, parameters = compiler.as_sql()
+    connection.ensure_connection()
+    opened = tuple(p.placeholder() if isinstance(p, Given) else _written_out(p) for p in parameters)
+    return text % opened, [p for p in parameters if isinstance(p, Given)]
 
 
 @lru_cache(maxsize=128)

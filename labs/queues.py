@@ -6,15 +6,28 @@ Whether a report waits for a review, and how loudly, is worked out when it is fi
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Any
+from functools import lru_cache
+from typing import Any, cast
 from uuid import UUID
 
-from django.db.models import Case, Exists, IntegerField, Max, OuterRef, QuerySet, Subquery, When
+from django.contrib.postgres.fields import ArrayField
+from django.db.models import (
+    Case,
+    Exists,
+    IntegerField,
+    Max,
+    OuterRef,
+    QuerySet,
+    Subquery,
+    UUIDField,
+    When,
+)  # fmt: skip
 from django.db.models import Value as Constant
 from django.db.models.functions import Coalesce
 
 from clinical.states import Tier
 from core.db import identity, system
+from core.prepared import Given, PreparedUpdate
 from labs.models import DiagnosticReport, IntakeItem, Observation, ReportSeen
 from labs.models.results import CHANGED
 from labs.reviews import counting, is_reviewed, result_is_reviewed
@@ -55,6 +68,22 @@ def _worst_rank() -> Subquery:
     return Subquery(worst)
 
 
+@lru_cache(maxsize=1)
+def _marks() -> PreparedUpdate:
+    return PreparedUpdate(
+        DiagnosticReport.objects.filter(
+            patient_id=cast(UUID, Given("patient", UUIDField())),
+            id__any_of=Given("reports", ArrayField(UUIDField())),
+        ),
+        awaits_review=Case(
+            When(status="entered-in-error", then=Constant(False)),
+            When(is_reviewed(), then=Constant(False)),
+            default=Constant(True),
+        ),
+        worst_rank=Coalesce(_worst_rank(), Constant(UNRATED)),
+    )
+
+
 def refresh_queue_marks(report_ids: Iterable[UUID], *, patient_id: UUID) -> None:
     """Work out again whether these reports of one patient wait for a review; one statement.
 
@@ -64,14 +93,7 @@ def refresh_queue_marks(report_ids: Iterable[UUID], *, patient_id: UUID) -> None
     if not ids:
         return
     with identity(system("lab-intake")):
-        DiagnosticReport.objects.filter(patient_id=patient_id, id__in=ids).update(
-            awaits_review=Case(
-                When(status="entered-in-error", then=Constant(False)),
-                When(is_reviewed(), then=Constant(False)),
-                default=Constant(True),
-            ),
-            worst_rank=Coalesce(_worst_rank(), Constant(UNRATED)),
-        )
+        _marks().run(patient=patient_id, reports=list(ids))
 
 
 def unreviewed(reports: QuerySet[DiagnosticReport]) -> QuerySet[DiagnosticReport]:

@@ -8,10 +8,10 @@ from typing import Final, cast
 from uuid import UUID
 
 from django.contrib.postgres.fields import ArrayField
-from django.db.models import UUIDField
+from django.db.models import DateTimeField, UUIDField
 
 from clinical.calcium import METHOD
-from core.prepared import Given, Prepared, insert
+from core.prepared import Given, Prepared, PreparedUpdate, insert
 from labs.models import DerivedObstacle
 
 NO_ALBUMIN: Final = "no_albumin"
@@ -38,6 +38,14 @@ def _stored() -> Prepared:
     )
 
 
+@lru_cache(maxsize=1)
+def _supersede() -> PreparedUpdate:
+    return PreparedUpdate(
+        DerivedObstacle.objects.filter(id__any_of=Given("rows", ArrayField(UUIDField()))),
+        superseded_at=Given("now", DateTimeField()),
+    )
+
+
 def record_obstacles(
     found: Mapping[UUID, NotWorkedOut | None], *, patient_id: UUID, now: datetime
 ) -> None:
@@ -55,7 +63,7 @@ def record_obstacles(
     }
     outdated = [stored[calcium].id for calcium in changed if calcium in stored]
     if outdated:
-        DerivedObstacle.objects.filter(id__in=outdated).update(superseded_at=now)
+        _supersede().run(rows=outdated, now=now)
     new = [
         DerivedObstacle(
             patient_id=patient_id,

@@ -4,14 +4,14 @@ from datetime import datetime
 
 import pytest
 from django.db import connection
-from django.db.models import CharField, Value
+from django.db.models import Case, CharField, Value, When
 
 from accounts.models import User
 from core.areas import Area
 from core.db import identity, system
 from core.ids import new_id
 from core.models import AuditEvent, Change, IdempotencyRecord
-from core.prepared import Given, Prepared, delete, insert, prepared_cursor
+from core.prepared import Given, Prepared, PreparedUpdate, delete, insert, prepared_cursor
 from tests.cast import Cast
 
 pytestmark = pytest.mark.django_db
@@ -40,6 +40,21 @@ def test_objects_carry_their_annotations(cast: Cast) -> None:
     )
     assert (found.email, found.said, found.sent) == ("anna@example.org", "100 %", "b")
     assert found == User.objects.get(email="anna@example.org")
+
+
+def test_an_update_changes_what_was_asked_and_nothing_else(cast: Cast) -> None:
+    rename = PreparedUpdate(
+        User.objects.filter(email=Given("email", CharField())).order_by("-email"),
+        given_name=Case(
+            When(is_active=True, then=Given("name", CharField())), default=Value("100 %")
+        ),
+    )
+    others = list(User.objects.exclude(email="anna@example.org").values().order_by("pk"))
+    rename.run(email="anna@example.org", name="O'Anna %s")
+    assert User.objects.get(email="anna@example.org").given_name == "O'Anna %s"
+    assert list(User.objects.exclude(email="anna@example.org").values().order_by("pk")) == others
+    with pytest.raises(KeyError):
+        rename.run(email="anna@example.org")
 
 
 def test_a_deleted_row_is_gone_and_no_other(cast: Cast, now: datetime) -> None:
