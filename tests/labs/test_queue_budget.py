@@ -13,6 +13,7 @@ from labs import queues
 from labs.admin.paging import BoundedPaginator, WaitingFirst
 from labs.models import DiagnosticReport, Observation, SendingLaboratory
 from tests.cast import Cast
+from tests.labs.messages import Obx, laboratory, send_one
 from tests.labs.results import COLLECTED, Line, file_report, make_laboratory
 from tests.labs.reviewing import review
 
@@ -34,12 +35,12 @@ PAGES = {
 
 def filed(cast: Cast, count: int) -> list[DiagnosticReport]:
     with identity(system("lab-intake")):
-        laboratory = SendingLaboratory.objects.first()
-    laboratory = laboratory or make_laboratory(cast.clinic)
+        known = SendingLaboratory.objects.first()
+    sender = known or make_laboratory(cast.clinic)
     return [
         file_report(
             cast.anna,
-            laboratory,
+            sender,
             [Line("alt", "96", flags=("N",)), Line("ast", "20")],
             at=COLLECTED - timedelta(hours=back),
         )
@@ -103,6 +104,29 @@ def test_the_marks_follow_filing_review_and_correction(cast: Cast, now: datetime
     assert marks() == (True, 2)
     review(report, cast.nurse, now)
     assert marks() == (False, 2)
+
+
+def test_filing_asks_for_a_review_until_it_is_all_taken_back(cast: Cast, now: datetime) -> None:
+    laboratory(cast.clinic)
+
+    def marks() -> tuple[bool, int]:
+        with identity(system("lab-intake")):
+            row = DiagnosticReport.objects.get()
+        return row.awaits_review, row.worst_rank
+
+    def send_at(minute: int, value: str, status: str = "F", flag: str = "") -> None:
+        resulted = f"2026112010{minute:02}00+0100"
+        send_one(now, Obx(value, status=status, flag=flag), resulted=resulted)
+
+    send_at(10, "900", flag="HH")
+    assert marks() == (True, 3)
+    with identity(system("lab-intake")):
+        review(DiagnosticReport.objects.get(), cast.nurse, now)
+    assert marks() == (False, 3)
+    send_at(20, "30", "C")
+    assert marks() == (True, 0)
+    send_at(30, "30", "W")
+    assert marks()[0] is False
 
 
 def test_a_page_counts_up_to_its_bound_and_no_further(

@@ -4,9 +4,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from django.db import DatabaseError, transaction
 
 from clinical.patient_text import NOT_REVIEWED, PROMISES
-from core.db import identity, system
+from core.db import Identity, identity, system
 from core.errors import DomainError, Forbidden, NotFound
 from labs.models import Comment, DiagnosticReport, Review, SendingLaboratory
 from labs.services.reviewing import (
@@ -15,11 +16,12 @@ from labs.services.reviewing import (
     ItemDecision,
     ReportChanged,
 )
+from patients.viewer import staff_viewer
 from tests.cast import Cast
 from tests.labs.results import Line, correct, file_report, make_laboratory, result_of
 from tests.labs.reviewing import comment, review, shown_to
 from tests.together import together
-from tests.tokens import Api
+from tests.tokens import Api, viewer_of
 from worklist.models import Urgency, WorkItem
 from worklist.services import Fact, raise_item
 
@@ -247,3 +249,21 @@ def test_a_double_click_is_one_review(cast: Cast, now: datetime) -> None:
         return "reviewed"
 
     assert together([step, step]) == ["already-reviewed", "reviewed"]
+
+
+@pytest.mark.parametrize("who", ["anna", "dora", "other_nurse"])
+def test_the_database_lets_nobody_but_her_staff_write_a_review(
+    cast: Cast, now: datetime, report: DiagnosticReport, who: str
+) -> None:
+    """She would read "reviewed" although nobody of the staff looked."""
+    asking = {
+        "anna": lambda: viewer_of(cast.anna_user).identity,
+        "dora": lambda: Identity("proxy", cast.dora.pk, cast.anna.id, frozenset({"labs"})),
+        "other_nurse": lambda: staff_viewer(user=cast.other_nurse, now=now).identity,
+    }[who]()
+    row = Review(
+        patient=cast.anna, report=report, report_version=1, seen={}, seen_digest="x",
+        reviewer=cast.nurse, reviewer_role="nurse", reviewed_at=now,
+    )  # fmt: skip
+    with identity(asking), pytest.raises(DatabaseError), transaction.atomic():
+        row.save(force_insert=True)

@@ -121,13 +121,16 @@ def test_what_was_known_already_and_what_is_routine_leave_an_item_with_its_owner
 ) -> None:
     known = Fact("observation", uuid4(), "ALT")
     fact = known if urgency is Urgency.SAME_DAY else Fact("observation", uuid4(), "AST")
-    for at, one, urgent in ((now, known, Urgency.SAME_DAY), (now, fact, urgency)):
-        item = raise_item(
+
+    def tell(one: Fact, urgent: Urgency) -> WorkItem:
+        return raise_item(
             patient_id=cast.anna.id, concern="liver", title="Liver", urgency=urgent,
-            owner_team=WorkItem.Team.NURSE, fact=one, now=at,
+            owner_team=WorkItem.Team.NURSE, fact=one, now=now,
         )  # fmt: skip
-        if one is known and at is now:
-            take(cast, item, now)
+
+    item = tell(known, Urgency.SAME_DAY)
+    take(cast, item, now)
+    assert tell(fact, urgency).id == item.id
     assert reread(item).acknowledged_at == now
 
 
