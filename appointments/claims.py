@@ -15,7 +15,7 @@ from uuid import UUID
 
 from django.db import OperationalError, transaction
 
-from appointments.selectors import Place
+from appointments.supplies import Place
 from core.errors import DomainError
 from core.ids import uuid7
 from core.prepared import prepared_cursor

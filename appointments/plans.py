@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from django.db.backends.postgresql.psycopg_any import DateTimeTZRange
 from django.db.models import Prefetch, QuerySet
 
+from appointments.finding import Offered
 from appointments.models import (
     Appointment,
     CarePlan,
@@ -18,8 +19,8 @@ from appointments.models import (
     PlanStep,
 )
 from appointments.planner import Cell, SeriesRule, StepRule, Time
-from appointments.selectors import Offered, Supply, supply_for, time_taken
 from appointments.slots import Opening, Taken, openings
+from appointments.supplies import Supply, supply_for, time_taken
 from core.errors import NotFound
 from patients.viewer import Viewer
 

@@ -32,8 +32,8 @@ from appointments.models import (
     WaitlistWindow,
 )
 from appointments.prechecks import ANSWERABLE
-from appointments.selectors import Supply, supply_for, time_taken
 from appointments.slots import Taken, openings
+from appointments.supplies import Supply, supply_for, time_taken
 from appointments.waiting import Free, Waiting, Window, Wish, rests_until
 from notifications.quiet_hours import Quiet
 from notifications.selectors import quiet_of

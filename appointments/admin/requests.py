@@ -19,10 +19,10 @@ from unfold.widgets import UnfoldAdminTextareaWidget
 from accounts.roles import Role
 from appointments import services
 from appointments.admin.own import OwnRows
+from appointments.finding import Offered
 from appointments.models import PreferredWindow, VisitRequest
 from appointments.opening_ids import opening_id
 from appointments.requests import windows_of, words
-from appointments.selectors import Offered
 from appointments.wishes import Window
 from core.areas import Area
 from core.clock import utc_now

@@ -5,9 +5,9 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
+from appointments.finding import Offered
 from appointments.models import Location, VisitType
 from appointments.opening_ids import opening_id
-from appointments.selectors import Offered
 from core.timeobject import TimeObject, time_object
 
 # What `appointment_json` reads; hand it to `.values()`.
@@ -55,7 +55,9 @@ def opening_json(offered: Offered, language: str) -> dict[str, Any]:
         ),
         "start": time_of(opening.starts_at, supply.hours.zone, language),
         "end": time_of(opening.ends_at, supply.hours.zone, language),
+        "visit_type": supply.visit_type_id,
         "schedule_id": supply.schedule_id,
+        "practitioner": supply.resource_id,
         "with": supply.resource_name,
         "location": {"id": supply.location_id, "name": supply.location_name},
     }

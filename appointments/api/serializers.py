@@ -1,7 +1,10 @@
 """Shapes of the appointment answers and requests."""
 
-from typing import Any
+from typing import Any, ClassVar
+from uuid import UUID
 
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from appointments.models import Appointment, VisitType
@@ -24,8 +27,20 @@ class Opening(_With):
     id = serializers.CharField(help_text="Opaque; send it to book.")
     start = TimeObject()
     end = TimeObject()
+    visit_type = serializers.UUIDField()
     schedule_id = serializers.UUIDField()
+    practitioner = serializers.UUIDField(help_text="Whose or what's hours these are.")
     location = OpeningLocation()
+
+
+class OpeningDay(serializers.Serializer):
+    date = serializers.DateField(help_text="Local to the location.")
+    openings = serializers.IntegerField()
+    first = Opening()
+
+
+class OpeningDayList(ListFrame):
+    items = OpeningDay(many=True)
 
 
 class OpeningList(ListFrame):
@@ -172,17 +187,53 @@ class LocationList(ListFrame):
     items = LocationItem(many=True)
 
 
-class OpeningQuery(serializers.Serializer):
-    """What a search for openings may say."""
+@extend_schema_field(OpenApiTypes.STR)
+class _Ids(serializers.Field):
+    """Several ids, separated by commas."""
 
-    visit_type = serializers.UUIDField()
-    location = serializers.UUIDField(required=False, default=None)
+    default_error_messages: ClassVar = {"invalid": "Send ids, separated by commas."}
+    at_most = 20
+
+    def to_internal_value(self, data: Any) -> list[UUID]:
+        parts = [part for part in str(data).split(",") if part]
+        try:
+            ids = [UUID(part) for part in parts]
+        except ValueError:
+            self.fail("invalid")
+        if not ids or len(ids) > self.at_most:
+            self.fail("invalid")
+        return ids
+
+    def to_representation(self, value: Any) -> str:
+        return ",".join(str(one) for one in value)
+
+
+@extend_schema_field(OpenApiTypes.STR)
+class _Weekdays(_Ids):
+    default_error_messages: ClassVar = {"invalid": "Send 1 (Monday) to 7, separated by commas."}
+
+    def to_internal_value(self, data: Any) -> Any:
+        parts = [part for part in str(data).split(",") if part]
+        if not parts or any(part not in "1234567" or len(part) > 1 for part in parts):
+            self.fail("invalid")
+        return [int(part) for part in parts]
+
+
+class OpeningDaysQuery(serializers.Serializer):
+    """What a search for openings may say. What is left out means all."""
+
+    visit_type = _Ids(help_text="One or more ids, separated by commas.")
+    location = _Ids(required=False, default=(), help_text="Ids of locations.")
+    practitioner = _Ids(required=False, default=(), help_text="Ids from `practitioner`.")
     schedule = serializers.UUIDField(required=False, default=None)
-    to = serializers.DateField(
-        required=False, default=None, help_text="Last day; default two weeks."
+    weekday = _Weekdays(required=False, default=(), help_text="1 (Monday) to 7, with commas.")
+    starts_from = serializers.TimeField(
+        required=False, default=None, help_text="Not before this time of the clinic's clock."
     )
-    limit = serializers.IntegerField(required=False, default=20, min_value=1, max_value=100)
-    cursor = serializers.CharField(required=False, default=None, max_length=400)
+    starts_until = serializers.TimeField(
+        required=False, default=None, help_text="Before this time of the clinic's clock."
+    )
+    to = serializers.DateField(required=False, default=None, help_text="Last day.")
 
     def get_fields(self) -> dict[str, serializers.Field]:
         # `from` is a keyword of Python.
@@ -190,6 +241,17 @@ class OpeningQuery(serializers.Serializer):
             required=False, default=None, help_text="First day, local to the location; today."
         )
         return {**super().get_fields(), "from": first}
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        start, end = attrs["starts_from"], attrs["starts_until"]
+        if start is not None and end is not None and start >= end:
+            raise serializers.ValidationError({"starts_until": "Ends before it starts."})
+        return attrs
+
+
+class OpeningQuery(OpeningDaysQuery):
+    limit = serializers.IntegerField(required=False, default=20, min_value=1, max_value=100)
+    cursor = serializers.CharField(required=False, default=None, max_length=400)
 
 
 class AppointmentQuery(serializers.Serializer):

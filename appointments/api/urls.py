@@ -18,6 +18,7 @@ _VISIT = f"{_PATIENT}/appointments/<uuid:appointment_id>"
 _PLAN = f"{_PATIENT}/care-plans/<uuid:plan_id>"
 
 urlpatterns: list[URLPattern | URLResolver] = [
+    path(f"{_PATIENT}/opening-days", views.OpeningDayListView.as_view()),
     path(f"{_PATIENT}/openings", views.OpeningListView.as_view()),
     path(f"{_PATIENT}/appointments", views.AppointmentListView.as_view()),
     path(f"{_VISIT}", views.AppointmentDetailView.as_view()),

@@ -11,12 +11,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.scopes import Scope
-from appointments import selectors, services
+from appointments import finding, selectors, services
 from appointments.api import serializers
 from appointments.api.presentation import (
     APPOINTMENT_FIELDS,
     appointment_json,
     location_json,
+    opening_json,
     openings_json,
     visit_type_json,
 )
@@ -26,11 +27,11 @@ from core.errors import FieldError, InvalidInput
 from patients.api.views import PatientView
 
 MAX_DAYS = 31
-DEFAULT_DAYS = 14
 
 
 # Made once: a serializer copies its fields for every request, which costs more than the checking.
 _OPENING_QUERY = serializers.OpeningQuery()
+_OPENING_DAYS_QUERY = serializers.OpeningDaysQuery()
 _BOOK_REQUEST = serializers.BookRequest()
 _RESCHEDULE_REQUEST = serializers.RescheduleRequest()
 
@@ -86,6 +87,20 @@ def _checked(first: date | None, last: date | None, today: date) -> None:
         )
 
 
+def _search(asked: dict[str, Any]) -> finding.Search:
+    return finding.Search(
+        visit_type_ids=tuple(dict.fromkeys(asked["visit_type"])),
+        first=asked["from"],
+        last=asked["to"],
+        schedule_id=asked["schedule"],
+        location_ids=tuple(asked["location"]),
+        practitioner_ids=tuple(asked["practitioner"]),
+        weekdays=frozenset(asked["weekday"]),
+        starts_from=asked["starts_from"],
+        starts_until=asked["starts_until"],
+    )
+
+
 class OpeningListView(AppointmentView):
     operation = "appointments.openings.list"
     resource = "Slot"
@@ -96,18 +111,16 @@ class OpeningListView(AppointmentView):
         responses=serializers.OpeningList,
     )
     def get(self, request: Request) -> Response:
-        """Times that she can book, the earliest first."""
+        """Times that she can book, the earliest first, over kinds of visit, places and people.
+
+        Without `to` it looks as far ahead as they can be booked, until the page is full.
+        """
         asked = _OPENING_QUERY.run_validation(request.query_params)
         _checked(asked["from"], asked["to"], self.now.date())
-        page = selectors.openings_for(
+        page = finding.find(
             self.viewer,
             patient_id=self.patient_id,
-            visit_type_id=asked["visit_type"],
-            location_id=asked["location"],
-            schedule_id=asked["schedule"],
-            first=asked["from"],
-            last=asked["to"],
-            days=DEFAULT_DAYS,
+            wanted=_search(asked),
             now=self.now,
             limit=asked["limit"],
             cursor=asked["cursor"],
@@ -116,6 +129,38 @@ class OpeningListView(AppointmentView):
             openings_json(page.items, self.viewer.language),
             following=page.next,
             warnings=page.hints,
+        )
+
+
+class OpeningDayListView(AppointmentView):
+    operation = "appointments.openings.days"
+    resource = "Slot"
+
+    @extend_schema(
+        operation_id="findOpeningDays",
+        parameters=[serializers.OpeningDaysQuery],
+        responses=serializers.OpeningDayList,
+    )
+    def get(self, request: Request) -> Response:
+        """The days of a month (31 at most) that have openings, in one call."""
+        asked = _OPENING_DAYS_QUERY.run_validation(request.query_params)
+        asked["to"] = asked["to"] or (asked["from"] or self.now.date()) + timedelta(
+            days=MAX_DAYS - 1
+        )
+        _checked(asked["from"], asked["to"], self.now.date())
+        days, hints = finding.days_with_openings(
+            self.viewer, patient_id=self.patient_id, wanted=_search(asked), now=self.now
+        )
+        return self.framed(
+            [
+                {
+                    "date": day.on,
+                    "openings": day.openings,
+                    "first": opening_json(day.first, self.viewer.language),
+                }
+                for day in days
+            ],
+            warnings=hints,
         )
 
 

@@ -6,8 +6,8 @@ from uuid import UUID
 from accounts.models import Membership, User
 from appointments.claims import TimeTaken, claim
 from appointments.models import Block, Resource, ResourceClaim
-from appointments.selectors import Place
 from appointments.services.refusals import AppointmentsInTheWay, StatusConflict
+from appointments.supplies import Place
 from core.errors import FieldError, InvalidInput, NotFound
 
 

@@ -11,7 +11,7 @@ from django.db import IntegrityError, transaction
 from appointments.claims import TimeTaken, claim, take_over
 from appointments.models import Appointment, AppointmentHistory, Hold, ResourceClaim
 from appointments.opening_ids import OpeningRef, read_opening_id
-from appointments.selectors import Supply, held_now
+from appointments.selectors import held_now
 from appointments.services.holding import end_hold, locked_hold
 from appointments.services.permission import permit_for_hold
 from appointments.services.refusals import (
@@ -22,6 +22,7 @@ from appointments.services.refusals import (
     alternatives,
 )
 from appointments.services.visits import follow, offered_supply, spread
+from appointments.supplies import Supply
 from appointments.tickets import Permit
 from core.events import AppointmentBooked, publish
 from core.ids import uuid7

@@ -8,7 +8,7 @@ from django.db import connection
 from appointments.claims import TimeTaken, claim
 from appointments.models import Hold, ResourceClaim
 from appointments.opening_ids import OpeningRef, read_opening_id
-from appointments.selectors import Supply, held_now, holds_for
+from appointments.selectors import held_now, holds_for
 from appointments.services.refusals import (
     HoldExpired,
     HoldRenewed,
@@ -17,6 +17,7 @@ from appointments.services.refusals import (
     alternatives,
 )
 from appointments.services.visits import offered_supply, spread
+from appointments.supplies import Supply
 from core.errors import NotFound
 from core.ids import uuid7
 from core.prepared import insert, update

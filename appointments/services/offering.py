@@ -24,7 +24,6 @@ from appointments.models import (
 )
 from appointments.opening_ids import OpeningRef
 from appointments.prechecks import ANSWERABLE
-from appointments.selectors import Supply
 from appointments.services.holding import make_hold
 from appointments.services.waitlist import (
     end_entry,
@@ -33,6 +32,7 @@ from appointments.services.waitlist import (
     settle_offer,
     tell_feed,
 )
+from appointments.supplies import Supply
 from appointments.waiting import Choice, Order, Waiting, choose
 from appointments.waitlists import (
     doubtful_entries,

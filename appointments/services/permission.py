@@ -5,9 +5,9 @@ from datetime import date, datetime, timedelta
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+from appointments.finding import Offered, openings_for
 from appointments.models import Hold, Ticket, VisitType
 from appointments.opening_ids import OpeningRef
-from appointments.selectors import Offered, openings_for
 from appointments.services.refusals import (
     ALTERNATIVES,
     NotSelfBookable,

@@ -6,8 +6,8 @@ from typing import Any
 from uuid import UUID
 
 from appointments.claims import TimeTaken
+from appointments.finding import Offered, openings_for
 from appointments.opening_ids import OpeningRef
-from appointments.selectors import Offered, openings_for
 from core.errors import DomainError
 from patients.viewer import Viewer
 

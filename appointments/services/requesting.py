@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from django.db import connection, transaction
 
+from appointments.finding import Offered, openings_for
 from appointments.models import (
     Appointment,
     PreferredWindow,
@@ -18,7 +19,7 @@ from appointments.models import (
 )
 from appointments.opening_ids import read_opening_id
 from appointments.requests import requests_for, windows_of
-from appointments.selectors import Offered, openings_for, visit_types_for
+from appointments.selectors import visit_types_for
 from appointments.services.booking import book
 from appointments.services.ordering import invalid
 from appointments.services.permission import OWN

@@ -14,10 +14,11 @@ from appointments.models import (
 )
 from appointments.opening_ids import OpeningRef
 from appointments.plans import PLANNED_AHEAD
-from appointments.selectors import Place, Supply, appointments_for, supply_for
+from appointments.selectors import appointments_for
 from appointments.services.permission import OWN, permit_to
 from appointments.services.refusals import NotOffered, VersionConflict, alternatives
 from appointments.slots import is_offered
+from appointments.supplies import Place, Supply, supply_for
 from core.areas import Area
 from core.errors import NotFound
 from core.feed import record_change

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from accounts import services as accounts
 from accounts.models import Organization, User
 from accounts.scopes import Scope, areas_of
+from appointments import finding
 from appointments import selectors as appointment_selectors
 from appointments import services as appointments
 from appointments.opening_ids import opening_id
@@ -202,7 +203,7 @@ class Demo:
                 visit_type = appointment_selectors.visit_types_for(
                     viewer, patient_id=patient_id, now=self.as_of
                 ).get(code="clinic-visit")
-                page = appointment_selectors.openings_for(
+                page = finding.openings_for(
                     viewer,
                     patient_id=patient_id,
                     visit_type_id=visit_type.pk,

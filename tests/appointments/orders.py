@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from accounts.models import User
-from appointments import selectors, services
+from appointments import finding, services
 from appointments.models import Ticket
 from core.db import identity
 from patients.models import Patient
@@ -48,7 +48,7 @@ def starts(user: User, visit_type_id: UUID, now: datetime, **more: Any) -> list[
     viewer = viewer_of(user)
     assert viewer.patient_id is not None
     with identity(viewer.identity):
-        page = selectors.openings_for(
+        page = finding.openings_for(
             viewer,
             patient_id=viewer.patient_id,
             visit_type_id=visit_type_id,

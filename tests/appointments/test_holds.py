@@ -8,8 +8,8 @@ from django.db import DatabaseError, transaction
 
 from accounts.models import User
 from appointments import services
+from appointments.finding import openings_for
 from appointments.models import Appointment, Hold, ResourceClaim
-from appointments.selectors import openings_for
 from appointments.services.holding import HELD_FOR
 from core.db import identity, system
 from core.errors import NotFound

@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from accounts.models import Holiday
-from appointments import selectors, services
-from appointments.selectors import OpeningPage
+from appointments import finding, services
+from appointments.finding import OpeningPage
 from core.db import identity, system
 from core.errors import InvalidInput, NotFound
 from tests.appointments.factories import MONDAY, Surgery, book, hours, surgery
@@ -29,7 +29,7 @@ def offered(cast: Cast, clinic: Surgery, now: datetime, **more: object) -> Openi
         **more,
     }
     with identity(viewer.identity):
-        return selectors.openings_for(
+        return finding.openings_for(
             viewer,
             patient_id=cast.anna.id,
             now=now,
@@ -197,7 +197,7 @@ def test_a_viewer_does_not_search_for_another_patient(cast: Cast, now: datetime)
     clinic = surgery(cast.clinic)
     viewer = viewer_of(cast.anna_user)
     with identity(viewer.identity), pytest.raises(NotFound):
-        selectors.openings_for(
+        finding.openings_for(
             viewer,
             patient_id=cast.brigid.id,
             visit_type_id=clinic.visit_type.id,

@@ -13,7 +13,7 @@ from django.db import connection, connections, transaction
 
 from appointments import claims, services
 from appointments.models import Appointment, PatientClaim, ResourceClaim
-from appointments.selectors import Place
+from appointments.supplies import Place
 from core.db import identity, system
 from patients.models import Patient
 from tests.appointments.factories import Surgery, book, cancel, hours, surgery
