@@ -4,7 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
@@ -57,9 +57,17 @@ def read_outcome(code: int, report: Path) -> Outcome:
     return Outcome(code, len(cases) - failed - broken - skipped, failed, broken, skipped)
 
 
-def run_tests(tree: Path, tests: Sequence[str], report: Path) -> Outcome:
+def run_tests(
+    tree: Path,
+    tests: Sequence[str],
+    report: Path,
+    *,
+    seconds: float = ONE_RUN_SECONDS,
+    environment: Mapping[str, str] | None = None,
+) -> Outcome:
     """Run some tests of the project in `tree` with servers of their own."""
-    environment = {k: v for k, v in os.environ.items() if k not in _NOT_PASSED_ON}
+    inherited = {k: v for k, v in os.environ.items() if k not in _NOT_PASSED_ON}
+    environment = {**inherited, **(environment or {})}
     environment["DJANGO_SETTINGS_MODULE"] = "portal.settings.test"
     environment["PYTHONDONTWRITEBYTECODE"] = "1"
     samples = CHECKOUT.parent / "shared" / "samples"
@@ -72,7 +80,7 @@ def run_tests(tree: Path, tests: Sequence[str], report: Path) -> Outcome:
             cwd=tree,
             env=environment,
             check=False,
-            timeout=ONE_RUN_SECONDS,
+            timeout=seconds,
         )
     except subprocess.TimeoutExpired:
         return Outcome(-1)

@@ -1,6 +1,7 @@
 """Verdicts: the golden table, every disagreement, and the property that guards IN_RANGE."""
 
 import csv
+import os
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -244,7 +245,9 @@ def test_unknown_analyte_key_raises():
         judge(result(analyte="unobtainium"))
 
 
-MODERATE = settings(max_examples=200, deadline=None, derandomize=True)
+# `make proof` asks for 20,000.
+EXAMPLES = int(os.environ.get("LINDEN_EXAMPLES", "200"))
+MODERATE = settings(max_examples=EXAMPLES, deadline=None, derandomize=True)
 
 # --- properties -----------------------------------------------------------------------
 
