@@ -130,7 +130,7 @@ def find(
     after: _Place | None = None
     first = wanted.first
     if cursor:
-        start, schedule_id, visit_type_id = decode_cursor(bound_to, cursor)
+        start, schedule_id, visit_type_id = decode_cursor(bound_to, cursor, (datetime, UUID, UUID))
         after = (start, schedule_id, visit_type_id)
         resume = start.date() - DAY
         first = resume if first is None else max(first, resume)

@@ -6,9 +6,11 @@ each shape, with `Given` in place of what differs between requests, and then bin
 SQL is Django's own; nothing that a request brings is spliced.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
+from re import Match
+from re import compile as pattern
 from typing import Any
 
 from django.contrib.postgres.fields import ArrayField
@@ -27,11 +29,29 @@ def _numbered(text: str, count: int) -> str:
     return text % tuple(f"${number}" for number in range(1, count + 1))
 
 
+_NAME = pattern(r"%\((\w+)\)s|%%")
+
+
+@lru_cache(maxsize=128)
+def _numbered_by_name(text: str) -> tuple[str, tuple[str, ...]]:
+    """Return a statement with numbers for its names, and the names in that order."""
+    names: dict[str, int] = {}
+
+    def number(found: Match[str]) -> str:
+        name = found[1]
+        return "%" if name is None else f"${names.setdefault(name, len(names) + 1)}"
+
+    return _NAME.sub(number, text), tuple(names)
+
+
 class _NumberedCursor(CursorMixin, RawCursor[Any]):  # type: ignore[misc]
     """Sends statements as they are: psycopg would look for `%s` in long ones each time."""
 
     def execute(self, query: Any, params: Any = None, **options: Any) -> Any:
-        if params is not None:
+        if isinstance(params, Mapping):
+            query, names = _numbered_by_name(query)
+            params = [params[name] for name in names]
+        elif params is not None:
             query = _numbered(query, len(params))
         return super().execute(query, params, **options)
 

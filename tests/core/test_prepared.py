@@ -133,3 +133,13 @@ def test_an_inserted_row_reads_as_a_saved_one(cast: Cast, now: datetime, text: s
         ([told, anna], [text, ""]),
     ]
     assert not answer._state.adding
+
+
+def test_values_are_given_by_name_too() -> None:
+    with prepared_cursor() as cursor:
+        cursor.execute(
+            "SELECT %(b)s::int, %(a)s::text, %(b)s::int + 1, 7 %% 4", {"a": "x%s", "b": 2, "c": 3}
+        )
+        assert cursor.fetchone() == (2, "x%s", 3, 3)
+        with pytest.raises(KeyError):
+            cursor.execute("SELECT %(missing)s::int", {"a": 1})

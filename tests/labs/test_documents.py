@@ -7,20 +7,16 @@ from typing import Any
 
 import pytest
 from django.db import DatabaseError, connection, transaction
-from django.test import Client
 
-from accounts.models import User
 from core.db import identity, system
 from core.ids import new_id
 from core.models import Attachment, AuditEvent
-from labs.models import DiagnosticReport, Document, IntakeItem, Observation, SendingLaboratory
-from labs.services.intake import Answer, receive
-from labs.services.senders import Door, Origin
-from tests.cast import Cast
-from tests.labs.fhir_bodies import annas, concept, observation, patient, raw
+from labs.models import Document, IntakeItem, Observation, SendingLaboratory
+from tests.cast import Cast, SignIn
+from tests.labs.fhir_bodies import annas, observation, patient
 from tests.labs.fhir_bodies import report as fhir_report
-from tests.labs.files import HTML, PDF, ed, form, in_base64, text
-from tests.labs.messages import Obr, Obx, laboratory, oru, send, send_one
+from tests.labs.files import HTML, PDF, by_fhir, details, ed, form, in_base64, stored
+from tests.labs.messages import Obx, laboratory, send_one
 from tests.tokens import Api, api_of, viewer_of
 
 pytestmark = pytest.mark.django_db
@@ -38,27 +34,12 @@ def as_anna(cast: Cast) -> Api:
     return api_of(cast.anna_user, LABS)
 
 
-def by_fhir(body: dict[str, Any], now: datetime) -> Answer:
-    return receive(raw(body), origin=Origin(door=Door.FHIR, client_id="mainlab-client"), now=now)
-
-
-def details(api: Api) -> list[dict[str, Any]]:
-    """Return every report as she reads it."""
-    reports = api.get("patients/me/reports").json()["items"]
-    return [api.get(f"patients/me/reports/{report['id']}").json() for report in reports]
-
-
 def documents(api: Api) -> list[dict[str, Any]]:
     return [document for report in details(api) for document in report["documents"]]
 
 
 def content(api: Api, document: str) -> Any:
     return api.get(f"patients/me/documents/{document}/content")
-
-
-def stored() -> list[Document]:
-    with identity(system("lab-intake")):
-        return list(Document.objects.select_related("attachment").order_by("id"))
 
 
 def test_a_document_is_listed_and_given_out_byte_for_byte(
@@ -140,6 +121,7 @@ def test_the_type_is_that_of_the_first_bytes_and_nothing_is_opened_in_place(
     main_lab: SendingLaboratory,
     as_anna: Api,
     now: datetime,
+    sign_in: SignIn,
     door: str,
     body: bytes,
     said: str,
@@ -155,7 +137,7 @@ def test_the_type_is_that_of_the_first_bytes_and_nothing_is_opened_in_place(
         by_fhir(annas(fhir_report(presentedForm=[named])), now)
     (shown,) = documents(as_anna)
     (row,) = stored()
-    staff = signed_in(cast.nurse).get(f"/admin/labs/diagnosticreport/document/{row.id}/")
+    staff = sign_in(cast.nurse).get(f"/admin/labs/diagnosticreport/document/{row.id}/")
     for answer in (content(as_anna, shown["id"]), staff):
         assert answer.content == body
         assert answer["Content-Type"] == served
@@ -448,91 +430,3 @@ def test_a_patient_adds_no_file(cast: Cast, main_lab: SendingLaboratory, now: da
         identity(viewer_of(cast.anna_user).identity),
     ):
         attachment_of(patient_id=cast.anna.id, area="labs", content=PDF, now=now).save()
-
-
-# --- reports in words -------------------------------------------------------------------------
-
-
-def test_a_pathology_report_is_told_in_words_and_in_order(
-    main_lab: SendingLaboratory, as_anna: Api, now: datetime
-) -> None:
-    lines = [
-        text("A core of the liver.", "22634-0", name="Gross"),
-        text("Carcinoma cells.", "22637-3", sub_id="1"),
-        text("ER positive.", "22637-3", sub_id="2"),
-        ed(),
-    ]
-    send(oru(Obr(lines, code="11529-5^Surgical pathology^LN")), now)
-    (report,) = details(as_anna)
-    assert report["kind"] == "pathology"
-    assert "microscope" in report["kind_text"]
-    assert [(part["title"], part["text"]) for part in report["narrative"]] == [
-        ("Gross", "A core of the liver."),
-        ("Diagnosis", "Carcinoma cells.\nER positive."),
-    ]
-    assert {result["state"] for result in report["results"]} == {"NON_NUMERIC"}
-    assert len(report["documents"]) == 1
-
-
-def test_a_laboratory_report_has_no_sections(
-    main_lab: SendingLaboratory, as_anna: Api, now: datetime
-) -> None:
-    send_one(now, Obx("31"), text("Sample slightly red.", "8251-1", name="Comment"))
-    (report,) = details(as_anna)
-    assert (report["kind"], report["narrative"]) == ("laboratory", [])
-
-
-def test_a_scan_comes_with_its_conclusion_as_a_section(
-    main_lab: SendingLaboratory, as_anna: Api, now: datetime
-) -> None:
-    with identity(system("registration")):
-        SendingLaboratory.objects.filter(id=main_lab.id).update(client_id="mainlab-client")
-    imaging = concept("RAD", "http://terminology.hl7.org/CodeSystem/v2-0074")
-    scan = fhir_report(
-        category=[imaging],
-        code=concept("18748-4", display="CT of the chest"),
-        conclusion="Two spots in the left lung, unchanged.",
-        presentedForm=[form()],
-    )
-    by_fhir(annas(scan), now)
-    (report,) = details(as_anna)
-    assert report["kind"] == "imaging"
-    assert [part["text"] for part in report["narrative"]] == [
-        "Two spots in the left lung, unchanged."
-    ]
-    assert len(report["documents"]) == 1
-
-
-# --- staff ------------------------------------------------------------------------------------
-
-
-def signed_in(user: User) -> Client:
-    client = Client()
-    client.force_login(user)
-    return client
-
-
-def test_staff_read_the_words_and_open_the_file_and_that_is_recorded(
-    cast: Cast, main_lab: SendingLaboratory, now: datetime
-) -> None:
-    lines = [text("Carcinoma <b>cells</b>."), ed(), ed(HTML, sub_id="2")]
-    lines.append(ed(value="//archive/1.pdf^PACS^AP^PDF", type="RP", sub_id="3", name="Slides"))
-    send(oru(Obr(lines, code="11529-5^Surgical pathology^LN")), now)
-    with identity(system("lab-intake")):
-        report = DiagnosticReport.objects.get()
-    nurse = signed_in(cast.nurse)
-    page = nurse.get(f"/admin/labs/diagnosticreport/{report.id}/change/").content.decode()
-    assert "Carcinoma &lt;b&gt;cells&lt;/b&gt;." in page
-    assert "//archive/1.pdf" in page
-    html = next(row for row in stored() if row.attachment and row.attachment.size == len(HTML))
-    address = f"/admin/labs/diagnosticreport/document/{html.id}/"
-    assert address in page
-    answer = nurse.get(address)
-    assert answer.content == HTML
-    assert answer["Content-Type"] == "application/octet-stream"
-    assert answer["Content-Disposition"].startswith("attachment;")
-    with identity(system("privacy-incident")):
-        (event,) = AuditEvent.objects.filter(operation="admin.document.content")
-    assert (event.resource_ids, event.patient_id) == ([html.id], cast.anna.id)
-    for stranger in (cast.other_nurse, cast.desk, cast.lab):
-        assert signed_in(stranger).get(address).status_code == 404
