@@ -1,5 +1,5 @@
 """Visits and what can be booked, as staff see them."""
 
-from appointments.admin import booking, feeds, supply, waitlist
+from appointments.admin import booking, feeds, plans, requests, supply, tickets, waitlist
 
-__all__ = ["booking", "feeds", "supply", "waitlist"]
+__all__ = ["booking", "feeds", "plans", "requests", "supply", "tickets", "waitlist"]

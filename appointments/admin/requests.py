@@ -2,11 +2,11 @@
 
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from django import forms
 from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -26,13 +26,13 @@ from appointments.requests import windows_of, words
 from appointments.wishes import Window
 from core.areas import Area
 from core.clock import utc_now
-from core.errors import DomainError, NotFound, Unavailable
+from core.errors import DomainError, Unavailable
 from core.timeobject import time_object
 from patients.admin_base import StaffModelAdmin, person, viewer_of
 
 _State = VisitRequest.State
 LATE_AFTER = timedelta(days=2)
-OPENINGS_SHOWN = 40
+OPENINGS_SHOWN = 24
 
 
 class StateFilter(admin.SimpleListFilter):
@@ -105,16 +105,19 @@ class VisitRequestAdmin(OwnRows, StaffModelAdmin):
     ordering = ("made_at", "id")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[VisitRequest]:
-        return super().get_queryset(request).prefetch_related("windows")
+        found = super().get_queryset(request).prefetch_related("windows")
+        return found.select_related(*self.list_select_related)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
 
-    @display(description="waiting for", ordering="made_at", label={"late": "danger"})
+    @display(
+        description="waiting for", ordering="made_at", label={"late": "danger", "fresh": "info"}
+    )
     def waiting(self, asked: VisitRequest) -> Any:
-        words = age_words(asked.made_at, asked.decided_at or utc_now())
+        lasted = age_words(asked.made_at, asked.decided_at or utc_now())
         late = asked.state == _State.OPEN and utc_now() - asked.made_at > LATE_AFTER
-        return ("late" if late else "", words)
+        return ("late" if late else "fresh", lasted)
 
     @display(description="when it suits her")
     def windows(self, asked: VisitRequest) -> str:
@@ -141,8 +144,12 @@ class VisitRequestAdmin(OwnRows, StaffModelAdmin):
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
-        """Show what she asks beside the times that fit; book one, or answer. Raises: NotFound."""
-        asked = self._asked(request, object_id)
+        """Show what she asks beside the times that fit; book one, or answer."""
+        if object_id is None or not self.may_read(request):
+            raise PermissionDenied
+        asked = self.get_object(request, object_id)
+        if asked is None:
+            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
         form = AnswerForm(request.POST if "answer" in request.POST else None)
         if request.method == "POST" and self.may_write(request):
             done = self._decided(request, asked, form)
@@ -181,23 +188,6 @@ class VisitRequestAdmin(OwnRows, StaffModelAdmin):
             and reverse("admin:appointments_appointment_change", args=[asked.appointment_id]),
         }
         return TemplateResponse(request, "admin/appointments/visit_request.html", context)
-
-    def _asked(self, request: HttpRequest, object_id: str | None) -> VisitRequest:
-        try:
-            wanted = UUID(str(object_id))
-        except ValueError as error:
-            raise NotFound() from error
-        asked = (
-            self.get_queryset(request)
-            .select_related("patient", "visit_type__organization", "location", "practitioner")
-            .filter(pk=wanted)
-            .first()
-            if self.may_read(request)
-            else None
-        )
-        if asked is None:
-            raise NotFound()
-        return asked
 
     def _decided(
         self, request: HttpRequest, asked: VisitRequest, form: AnswerForm

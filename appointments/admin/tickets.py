@@ -66,6 +66,13 @@ class OrderForm(forms.ModelForm):
         model = Ticket
         fields: ClassVar = ["patient", "visit_type", "earliest", "latest", "uses"]
 
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or {}
+        earliest, latest = cleaned.get("earliest"), cleaned.get("latest")
+        if earliest and latest and latest < earliest:
+            self.add_error("latest", "Ends before it starts.")
+        return cleaned
+
 
 class CancelForm(forms.ModelForm):
     class Meta:
@@ -83,7 +90,7 @@ class TicketAdmin(OwnRows, StaffModelAdmin):
     writing_roles = frozenset({Role.CLINICIAN})
     owner = "visit_type__organization"
     autocomplete_fields = ("patient",)
-    list_display = ("who", "visit_type", "earliest", "latest", "left", "standing", "ordered_by")
+    list_display = ("who", "visit_type", "earliest", "latest", "left", "standing", "by")
     list_filter = (StandingFilter, "origin", "visit_type")
     list_select_related = ("patient", "visit_type__organization", "ordered_by")
     ordering = ("latest", "id")
@@ -114,9 +121,17 @@ class TicketAdmin(OwnRows, StaffModelAdmin):
             return EXPIRED
         return USED if ticket.used >= ticket.uses else OPEN  # type: ignore[attr-defined]
 
+    @display(description="ordered by", ordering="ordered_by__family_name")
+    def by(self, ticket: Ticket) -> str:
+        return ticket.ordered_by.full_name
+
     @display(description="what it is for")
     def words_for_her(self, ticket: Ticket) -> str:
         return words(ticket.note) or "-"
+
+    @display(description="cancelled by")
+    def who_cancelled(self, ticket: Ticket) -> str:
+        return ticket.cancelled_by.full_name if ticket.cancelled_by else "-"
 
     # --- the form: order, and afterwards only cancel ----------------------------------------------
 
@@ -129,10 +144,10 @@ class TicketAdmin(OwnRows, StaffModelAdmin):
     def get_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
         if obj is None:
             return [*OrderForm.Meta.fields, "words_for_her"]
-        told = ["cancelled_at", "cancelled_by"] if obj.cancelled_at is not None else []
+        told = ["cancelled_at", "who_cancelled"] if obj.cancelled_at is not None else []
         return [
             *("who", "visit_type", "earliest", "latest", "left", "standing", "words_for_her"),
-            *("origin", "ordered_at", "ordered_by"),
+            *("origin", "ordered_at", "by"),
             *told,
             "cancel_reason",
         ]

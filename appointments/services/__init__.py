@@ -15,7 +15,7 @@ from appointments.services.feeds import (
 )
 from appointments.services.holding import hold, release, renew
 from appointments.services.joining import join
-from appointments.services.laying import draft_plan, lay_down, revoke_plan
+from appointments.services.laying import STEPS_AT_MOST, draft_plan, lay_down, revoke_plan
 from appointments.services.links import LinkOutdated, answer_link, read_link
 from appointments.services.moving import confirm, reschedule, reschedule_held
 from appointments.services.offering import OfferingOutcome, offer_openings
@@ -92,6 +92,7 @@ from appointments.services.waitlist import leave, set_urgency
 __all__ = [
     "FEED_SCOPES",
     "NOTE_AT_MOST",
+    "STEPS_AT_MOST",
     "WINDOWS_AT_MOST",
     "AlreadyWaiting",
     "AppointmentsInTheWay",

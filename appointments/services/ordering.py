@@ -28,7 +28,7 @@ def by_clinician(viewer: Viewer) -> UUID:
 
 
 def invalid(field: str, code: str, message: str) -> InvalidInput:
-    return InvalidInput(errors=(FieldError(field, code, message),))
+    return InvalidInput(message, errors=(FieldError(field, code, message),))
 
 
 def order_ticket(
