@@ -7,8 +7,9 @@ import pytest
 
 from appointments import services
 from appointments.models import VisitType, WaitlistEntry, WaitlistOffer
+from appointments.services import offering
 from appointments.waiting import Window
-from appointments.waitlists import line_of
+from appointments.waitlists import entries_for, line_of, offers_for
 from core.db import identity, system
 from core.models import Change
 from notifications.models import QuietHours
@@ -394,3 +395,49 @@ def test_a_notice_is_not_sent_when_the_offer_is_over(
         WaitlistOffer.objects.update(status="withdrawn", settled_at=now)
     with identity(system("notifications")):
         assert recheck_offer_notice(row, now) is not None
+
+
+def test_who_is_looked_after_elsewhere_is_not_in_the_line(
+    cast: Cast, clinic: Surgery, now: datetime
+) -> None:
+    """Even when her entry could not be ended, because somebody had it locked."""
+    wait(cast.anna_user, clinic, now, windows=[NINE])
+    with identity(system("registration")):
+        assert len(line_of(clinic.visit_type, now=now)) == 1
+        Enrolment.objects.filter(patient=cast.anna).update(ends_at=now)
+        assert line_of(clinic.visit_type, now=now) == []
+
+
+def test_what_changed_since_the_plan_stops_the_offer(
+    cast: Cast, clinic: Surgery, now: datetime
+) -> None:
+    visit = book(cast.anna_user, clinic.opening(11), now)
+    wait(cast.anna_user, clinic, now, visit=visit, windows=[at(9, 30)])
+    (choice,), supplies = offering._plan(clinic.visit_type, now=now)
+
+    def offered() -> bool:
+        return offering._offer(choice, supplies[clinic.schedule.id], now=now)
+
+    with identity(system("registration")):
+        ContactPause.objects.create(patient=cast.anna, reason="grief", starts_at=now)
+    assert not offered()
+    with identity(system("registration")):
+        ContactPause.objects.update(starts_at=now - DAY, ends_at=now)
+    viewer = viewer_of(cast.anna_user)
+    for hour, expected in ((9, False), (11, True)):
+        with identity(viewer.identity):
+            services.reschedule(
+                viewer=viewer, appointment_id=visit.id, opening=clinic.opening(hour), now=now
+            )
+        assert offered() is expected
+    assert not offered(), "she has an offer"
+
+
+def test_the_selectors_keep_strangers_out_without_row_security(
+    cast: Cast, clinic: Surgery, now: datetime
+) -> None:
+    wait(cast.anna_user, clinic, now, windows=[NINE])
+    tick(now)
+    for viewer, seen in ((viewer_of(cast.anna_user), 1), (viewer_of(cast.brigid.user), 0)):
+        with identity(system("booking")):
+            assert offers_for(viewer).count() == entries_for(viewer).count() == seen

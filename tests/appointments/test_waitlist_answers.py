@@ -173,6 +173,18 @@ class TestAlone:
         with pytest.raises(services.OfferOver):
             accept(cast.anna_user, offer, now)
 
+    def test_it_may_be_declined_until_its_last_instant_and_not_after(
+        self, cast: Cast, clinic: Surgery, now: datetime
+    ) -> None:
+        wait(cast.anna_user, clinic, now, windows=[NINE])
+        tick(now)
+        (offer,) = offers()
+        with pytest.raises(services.OfferOver):
+            decline(cast.anna_user, offer, offer.answer_until)
+        assert offers()[0].status == "open"
+        decline(cast.anna_user, offer, offer.answer_until - A_MOMENT)
+        assert offers()[0].status == "declined"
+
     def test_the_offer_of_somebody_else_does_not_exist(
         self, cast: Cast, clinic: Surgery, now: datetime
     ) -> None:
