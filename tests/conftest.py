@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 
 if TYPE_CHECKING:
@@ -16,6 +17,12 @@ if TYPE_CHECKING:
 
     from accounts.models import User
     from tests.cast import Cast, SignIn
+
+# A change is judged by the same cases each time, on however slow a machine; new ones are looked
+# for with `--hypothesis-profile=search`.
+hypothesis.settings.register_profile("same", derandomize=True, deadline=None)
+hypothesis.settings.register_profile("search", deadline=None, max_examples=1_000)
+hypothesis.settings.load_profile("same")
 
 NOW = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)
 

@@ -123,11 +123,16 @@ class Mailbox:
         answer = requests.get(f"{self._base}/messages/{number}", timeout=TIMEOUT_SECONDS)
         return dict(answer.json())
 
-    def wait_for(self, *, after: int, seconds: float, complaint: str) -> dict[str, Any]:
-        """Return the first message beyond the first `after`. Raises: WrongAnswer."""
+    def wait_for(
+        self, *, seconds: float, complaint: str, subject: str = "", after: int = 0
+    ) -> dict[str, Any]:
+        """Return the first message beyond the first `after`, if asked of one subject.
+
+        Raises: WrongAnswer.
+        """
 
         def newer() -> dict[str, Any] | None:
-            found = self.messages()
-            return found[after] if len(found) > after else None
+            found = [m for m in self.messages()[after:] if subject in ("", m["subject"])]
+            return found[0] if found else None
 
         return self.read(until(newer, seconds=seconds, complaint=complaint)["n"])

@@ -459,7 +459,8 @@ def test_nobody_is_passed_by_somebody_behind_her(
             hers = [c for c in choices if c.entry_id == who.entry_id]
             if fits(who.wish, each.free, now=NOW) and each.free.key not in who.not_again:
                 assert hers or who.entry_id in why_not
-                if hers:
+                latest = each.free.opening.starts_at - who.wish.notice
+                if hers and awake_after(who.quiet, NOW, DECENT) <= latest:  # type: ignore[arg-type]
                     assert hers[0].free.opening.starts_at <= each.free.opening.starts_at
 
 
