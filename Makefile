@@ -7,14 +7,14 @@ ARGS ?=
 FILES ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check static contract openapi proof bench shots journey manage \
+.PHONY: help run test coverage check static contract openapi proof bench shots journey manage \
 	requirements venv dev-venv erase clean
 
 help:
 	@echo "make run       start everything (Ctrl-C stops it); prints addresses and sign-ins"
 	@echo "make journey   walk through the main story on the running system; FILES=\"a.hl7 b.hl7\""
 	@echo "make manage    a management command on the running system; ARGS=\"shell\""
-	@echo "make test      all tests, with coverage"
+	@echo "make test      all tests; make coverage: the same, counting the lines that ran"
 	@echo "make check     static checks, contracts, then all tests"
 	@echo "make bench     measure; make proof: full-size figures; make shots: screenshots"
 	@echo "make openapi   write docs/openapi.yaml anew; make requirements: compile the pins anew"
@@ -36,6 +36,9 @@ manage: venv
 	@exec $(PYTHON) -m runner exec --running -- $(PYTHON) manage.py $(ARGS)
 
 test: dev-venv
+	$(PYTHON) -m runner test -- -n 2 $(ARGS)
+
+coverage: dev-venv
 	$(PYTHON) -m runner test -- -n 2 --cov --cov-report=term:skip-covered $(ARGS)
 
 check: static contract test

@@ -16,6 +16,7 @@ from labs.services import releasing
 from notifications.models import Notification
 from notifications.services import drain
 from tests.cast import Cast
+from tests.core.test_feed import settle
 from tests.labs.messages import Obx, laboratory
 from tests.labs.releasing import MARKER, deliver, place, rule_for_markers, the_report
 from tests.tokens import Api, api_of, viewer_of
@@ -72,6 +73,7 @@ class Reader:
                 said[f"{who} report {report['id']}"] = self._read(
                     api, f"patients/{record}/reports/{report['id']}"
                 )
+        settle()
         feed = self.anna.get("patients/me/changes", {"area": "labs", "since": self.since}).json()
         said["changes"] = (feed["changes"] if "changes" in feed else feed["items"], feed["more"])
         return said
