@@ -146,17 +146,18 @@ def _open(
         for on in dates:
             column = columns.get((schedule.resource_id, on))
             if column is not None:
-                column.open += _spans(
+                column.open += open_spans(
                     on, weekly[schedule.id], changes[schedule.id, on], on in holidays
                 )
 
 
-def _spans(
+def open_spans(
     on: date,
     weekly: Iterable[Availability],
     changes: Iterable[AvailabilityException],
     holiday: bool,
 ) -> list[Span]:
+    """Return when a schedule is open on one date, in minutes of its clock."""
     spans: list[Span] = []
     if not holiday:
         spans = [

@@ -1,6 +1,7 @@
 """Pages of the staff site that show patient data: an area decides, every look is recorded."""
 
 from collections import defaultdict
+from collections.abc import Callable
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -9,6 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
 from accounts.admin_base import RoleModelAdmin, roles_of
+from accounts.models import User
 from core import audit
 from core.areas import Area
 from core.clock import utc_now
@@ -20,6 +22,25 @@ from patients.viewer import Viewer
 def person(patient: Patient) -> str:
     """Return the name for a page; never for a log."""
     return f"{patient.family_name}, {patient.given_name}"
+
+
+def by_whom(user: User | None, patient: Patient) -> str:
+    """Return who did something, as a page says it."""
+    if user is None:
+        return "-"
+    if user.pk == patient.user_id:
+        return "the patient"
+    return user.full_name if user.is_staff else "a caregiver"
+
+
+def shown_by(field: str, label: str) -> Callable[[Any, Any], str]:
+    """Return a column that says in words who the user of `field` is; rows have a `patient`."""
+
+    @admin.display(description=label)
+    def column(page: Any, row: Any) -> str:
+        return by_whom(getattr(row, field), row.patient)
+
+    return column
 
 
 def viewer_of(request: HttpRequest) -> Viewer:

@@ -8,6 +8,8 @@ from django.db.models import Count, Min, Model, Q
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
 
+from appointments.due import due_at_the_desk
+from appointments.models import VisitRequest, WaitlistEntry
 from core.areas import Area
 from core.clock import utc_now
 from labs import queues
@@ -20,6 +22,7 @@ from worklist.selectors import critical_results
 UNMATCHED = "intake.unmatched"
 # A planned notice that is this late means that nobody sends.
 LATE_NOTICE = timedelta(minutes=5)
+OLD_REQUEST = timedelta(days=2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,8 @@ def due_work(viewer: Viewer, *, now: datetime) -> list[Figure]:
         figures += _results(viewer, now=now)
     if viewer.may(Area.INTAKE):
         figures += _intake()
+    if viewer.may(Area.APPOINTMENTS):
+        figures += _visits(viewer, now=now)
     if viewer.may(Area.NOTIFICATIONS):
         figures.append(_oldest_unsent(now=now))
     return figures
@@ -130,6 +135,41 @@ def _intake() -> list[Figure]:
             f"{_list_of(IntakeItem)}?trouble={kind}",
         )
         for kind, (words, _) in queues.TROUBLES.items()
+    ]
+
+
+def _visits(viewer: Viewer, *, now: datetime) -> list[Figure]:
+    due = due_at_the_desk(viewer, now=now)
+    waits = timedelta(0) if due.oldest_request is None else now - due.oldest_request
+    return [
+        Figure(
+            "Should be here by now",
+            str(due.late),
+            "Visits that began ten minutes ago or more; nobody has arrived for them.",
+            due.late > 0,
+            reverse("admin:appointments_appointment_board"),
+        ),
+        Figure(
+            "Visits in the next 24 hours",
+            str(due.soon),
+            f"{due.soon_unfinished} of them with an eCheck-in that is not complete.",
+            False,
+            reverse("admin:appointments_appointment_calendar"),
+        ),
+        Figure(
+            "Requests nobody has answered",
+            str(due.requests),
+            f"The oldest waits {waits.days} days." if waits.days else "None is older than a day.",
+            waits > OLD_REQUEST,
+            _list_of(VisitRequest),
+        ),
+        Figure(
+            "Waiting for a time",
+            str(due.waiting),
+            f"{due.offers_open} of them are being asked about an opening now.",
+            False,
+            _list_of(WaitlistEntry),
+        ),
     ]
 
 

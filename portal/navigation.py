@@ -14,7 +14,8 @@ from patients.admin_base import StaffModelAdmin
 
 # In the order in which a working day needs them.
 SECTIONS: dict[str, tuple[str, frozenset[Area]]] = {
-    "Today": ("today", frozenset({Area.WORKLIST, Area.APPOINTMENTS})),
+    "Today": ("today", frozenset({Area.WORKLIST})),
+    "Visits": ("event", frozenset({Area.APPOINTMENTS})),
     "Patients": ("person", frozenset({Area.RECORD})),
     "Results": ("labs", frozenset({Area.LABS})),
     "Check-ins": ("ecg_heart", frozenset({Area.SYMPTOMS})),
@@ -24,6 +25,12 @@ SECTIONS: dict[str, tuple[str, frozenset[Area]]] = {
     "Oversight": ("policy", frozenset({Area.AUDIT})),
     "Set-up": ("settings", frozenset()),
 }
+
+
+VISIT_PAGES = (
+    ("Check-in board", "how_to_reg", "appointments_appointment_board"),
+    ("Calendar", "calendar_month", "appointments_appointment_calendar"),
+)
 
 
 def icon(request: HttpRequest) -> str:
@@ -59,13 +66,10 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
     home = {"title": "Overview", "icon": "dashboard", "link": reverse_lazy("admin:index")}
     items["Today"].insert(0, home)
     if admin.site._registry[Appointment].has_module_permission(request):
-        items["Today"].append(
-            {
-                "title": "Calendar",
-                "icon": "calendar_month",
-                "link": reverse_lazy("admin:appointments_appointment_calendar"),
-            }
-        )
+        items["Visits"][:0] = [
+            {"title": title, "icon": sign, "link": reverse_lazy(f"admin:{name}")}
+            for title, sign, name in VISIT_PAGES
+        ]
     return [
         {"title": section, "separator": index > 0, "items": rows}
         for index, (section, rows) in enumerate(items.items())

@@ -13,7 +13,7 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.dateparse import parse_date
 
-from appointments.admin.own import own_organizations
+from appointments.admin.own import own_locations
 from appointments.agenda import Agenda, Column, Entry, agenda
 from appointments.models import Appointment, Location
 from core.clock import utc_now
@@ -21,6 +21,7 @@ from patients.admin_base import person, viewer_of
 
 ADDRESS = "admin:appointments_appointment_calendar"
 _HOUR_REM = 4.5
+_TWO_LINES_REM = 2.6
 _WORDS = {"hold": "Being booked", "block": "Blocked", "booking": "Taken"}
 _COLOURS = {
     "booked": "#0f766e",
@@ -42,6 +43,7 @@ class Box:
     kind: str
     colour: str
     style: str
+    short: bool
 
 
 def _clock(minute: int) -> str:
@@ -65,6 +67,7 @@ def _box(entry: Entry, from_minute: int) -> Box:
             f"top:{top:.2f}rem;height:{height:.2f}rem;"
             f"left:{entry.lane * width:.2f}%;width:{width:.2f}%"
         ),
+        short=height < _TWO_LINES_REM,
     )
 
 
@@ -110,11 +113,7 @@ def _chosen(request: HttpRequest, locations: list[Location]) -> tuple[Location, 
 def calendar_view(page: Any, request: HttpRequest) -> HttpResponse:
     """Show one day of a location, or one week of a resource."""
     context: dict[str, Any] = {**admin.site.each_context(request), "title": "Calendar"}
-    locations = list(
-        Location.objects.filter(
-            organization__in=own_organizations(request), is_active=True
-        ).order_by("name", "id")
-    )
+    locations = own_locations(request)
     if not locations:
         return TemplateResponse(request, "admin/appointments/calendar.html", context)
     location, resource_id, on = _chosen(request, locations)

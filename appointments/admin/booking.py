@@ -18,6 +18,8 @@ from accounts.models import User
 from accounts.roles import Role
 from appointments import services
 from appointments.admin.agenda import calendar_view
+from appointments.admin.board import board_view
+from appointments.admin.echeckins import ShowsPreVisit
 from appointments.admin.own import ClinicClock, OwnRows, own_zone
 from appointments.models import Appointment, AppointmentHistory, Block
 from appointments.opening_ids import opening_id
@@ -25,7 +27,7 @@ from core.areas import Area
 from core.clock import utc_now
 from core.errors import FieldError, InvalidInput, NotFound
 from core.timeobject import time_object
-from patients.admin_base import StaffModelAdmin
+from patients.admin_base import StaffModelAdmin, shown_by
 
 _DESK = frozenset({Role.FRONT_DESK, Role.NURSE, Role.CLINICIAN})
 _Status = Appointment.Status
@@ -71,9 +73,16 @@ class DayFilter(admin.SimpleListFilter):
 
 class HistoryInline(RoleTabularInline):
     model = AppointmentHistory
-    fields = ("version", "at", "action", "status", "starts_at", "via", "actor", "reason")
+    verbose_name_plural = "History"
+    hide_title = True
+    fields = ("version", "at", "action", "status", "starts_at", "via", "by", "reason")
     readonly_fields = fields
     ordering = ("version",)
+    by = shown_by("actor", "By")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        rows: QuerySet[Any] = super().get_queryset(request)
+        return rows.select_related("actor", "patient")
 
 
 class BookForm(forms.ModelForm):
@@ -84,7 +93,7 @@ class BookForm(forms.ModelForm):
 
 
 @admin.register(Appointment)
-class AppointmentAdmin(OwnRows, StaffModelAdmin):
+class AppointmentAdmin(ShowsPreVisit, OwnRows, StaffModelAdmin):
     """Visits by time, the next one first. Changes go through the services only."""
 
     area = Area.APPOINTMENTS
@@ -98,6 +107,8 @@ class AppointmentAdmin(OwnRows, StaffModelAdmin):
     list_select_related = ("patient", "visit_type", "schedule__resource", "location")
     ordering = ("starts_at", "id")
     inlines = (HistoryInline,)
+    booker = shown_by("booked_by", "Booked by")
+    canceller = shown_by("cancelled_by", "Cancelled by")
     actions = ("check_in", "arrive", "fulfil", "no_show", "cancel_by_clinic")
 
     def get_urls(self) -> list[URLPattern]:
@@ -107,6 +118,11 @@ class AppointmentAdmin(OwnRows, StaffModelAdmin):
                 self.admin_site.admin_view(self.calendar_view),
                 name="appointments_appointment_calendar",
             ),
+            path(
+                "board/",
+                self.admin_site.admin_view(self.board_view),
+                name="appointments_appointment_board",
+            ),
             *super().get_urls(),
         ]
 
@@ -115,6 +131,12 @@ class AppointmentAdmin(OwnRows, StaffModelAdmin):
         if not self.may_read(request):
             raise NotFound()
         return calendar_view(self, request)
+
+    def board_view(self, request: HttpRequest) -> HttpResponse:
+        """Show the check-in board. Raises: NotFound to those who may not open this page."""
+        if not self.may_read(request):
+            raise NotFound()
+        return board_view(self, request)
 
     @admin.display(description="Time", ordering="starts_at")
     def when(self, visit: Appointment) -> str:
@@ -135,11 +157,12 @@ class AppointmentAdmin(OwnRows, StaffModelAdmin):
             "with_whom",
             "location",
             "booked_at",
-            "booked_by",
+            "booker",
             "created_via",
             "cancelled_at",
-            "cancelled_by",
+            "canceller",
             "cancellation_reason",
+            *self.echeckin_field(request, obj),
         ]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
@@ -191,6 +214,8 @@ class AppointmentAdmin(OwnRows, StaffModelAdmin):
                 count += 1
             except services.StatusConflict:
                 messages.error(request, f"{self.when(visit)}: it is {visit.status} already.")
+            except services.NotYet as refusal:
+                messages.error(request, f"{self.when(visit)}: {refusal.title}")
         if count:
             messages.success(request, f"{count} {done}.")
 

@@ -10,6 +10,7 @@ from django.template.response import SimpleTemplateResponse
 from django.utils import timezone
 
 from accounts.models import Membership, Organization
+from appointments.models import Location
 from core.clock import utc_now
 
 
@@ -25,6 +26,15 @@ def own_zone(request: HttpRequest) -> ZoneInfo:
     """Return the zone of the viewer's organization, in which the pages speak."""
     first = own_organizations(request).order_by("name").values_list("zone", flat=True).first()
     return ZoneInfo(first or "UTC")
+
+
+def own_locations(request: HttpRequest) -> list[Location]:
+    """Return the places the viewer's calendars and boards are about."""
+    return list(
+        Location.objects.filter(
+            organization__in=own_organizations(request), is_active=True
+        ).order_by("name", "id")
+    )
 
 
 class OwnRows:

@@ -29,7 +29,7 @@ from core.areas import Area
 from core.clock import utc_now
 from core.errors import DomainError, FieldError, InvalidInput
 from core.timeobject import time_object
-from patients.admin_base import StaffModelAdmin, viewer_of
+from patients.admin_base import StaffModelAdmin, shown_by, viewer_of
 
 _DESK = frozenset({Role.FRONT_DESK, Role.NURSE, Role.CLINICIAN})
 _WEEKDAYS = [(1, "Mon"), (2, "Tue"), (3, "Wed"), (4, "Thu"), (5, "Fri"), (6, "Sat"), (7, "Sun")]
@@ -98,13 +98,15 @@ class StandingFilter(admin.SimpleListFilter):
 class OfferInline(RoleTabularInline):
     model = WaitlistOffer
     verbose_name_plural = "Offered so far"
-    fields = ("the_time", "status", "offered", "answer_by", "answered_by", "why")
+    fields = ("the_time", "status", "offered", "answer_by", "answerer", "why")
     readonly_fields = fields
     ordering = ("-offered_at",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         rows: QuerySet[Any] = super().get_queryset(request)
-        return rows.select_related("hold", "answered_by")
+        return rows.select_related("hold", "answered_by", "patient")
+
+    answerer = shown_by("answered_by", "Answered by")
 
     @admin.display(description="Time offered")
     def the_time(self, offer: WaitlistOffer) -> str:
@@ -198,9 +200,12 @@ class WaitlistEntryAdmin(OwnRows, StaffModelAdmin):
     actions = ("withdraw",)
     _shown = (
         *("who", "visit_type", "her_visit", "wants", "places", "minimum_notice_minutes"),
-        *("standing", "waits", "made_by", "made_via", "urgency_label", "urgency_set_by"),
+        *("standing", "waits", "maker", "made_via", "urgency", "setter"),
         *("urgency_set_at", "ended_at", "ending"),
     )
+
+    maker = shown_by("made_by", "Asked by")
+    setter = shown_by("urgency_set_by", "Urgency set by")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         asked = WaitlistOffer.objects.filter(status=WaitlistOffer.Status.OPEN)
@@ -365,12 +370,13 @@ class WaitlistOfferAdmin(OwnRows, StaffModelAdmin):
     ordering = ("answer_until", "id")
     fields = (
         *("who", "visit_type", "the_time", "status", "offered", "answer_by"),
-        *("answered_by", "answered_via", "why"),
+        *("answerer", "answered_via", "why"),
     )
     readonly_fields = fields
     actions = ("accept", "decline")
     the_time, offered = OfferInline.the_time, OfferInline.offered
     answer_by, why = OfferInline.answer_by, OfferInline.why
+    answerer = OfferInline.answerer
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

@@ -5,6 +5,7 @@ from appointments.services.answering import accept, decline
 from appointments.services.blocking import block_time, lift_block
 from appointments.services.booking import book, book_held
 from appointments.services.changing import cancel, change_status, start
+from appointments.services.consenting import publish_consent, retire_consent
 from appointments.services.feeds import (
     FEED_SCOPES,
     TooManyFeeds,
@@ -47,6 +48,7 @@ from appointments.services.refusals import (
     NotOpen,
     NotSelfBookable,
     NotWaiting,
+    NotYet,
     NoWaitlist,
     OfferOver,
     OtherVisitType,
@@ -107,6 +109,7 @@ __all__ = [
     "NotOpen",
     "NotSelfBookable",
     "NotWaiting",
+    "NotYet",
     "OfferOver",
     "OfferingOutcome",
     "OtherVisitType",
@@ -168,6 +171,7 @@ __all__ = [
     "propose_move",
     "propose_plan",
     "propose_series",
+    "publish_consent",
     "read_feed",
     "read_link",
     "release",
@@ -175,6 +179,7 @@ __all__ = [
     "request_visit",
     "reschedule",
     "reschedule_held",
+    "retire_consent",
     "revoke_feed",
     "revoke_plan",
     "set_urgency",

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from appointments.models import Appointment, AppointmentHistory
 from appointments.services.permission import OWN
-from appointments.services.refusals import StatusConflict, TooLateToCancel
+from appointments.services.refusals import NotYet, StatusConflict, TooLateToCancel
 from appointments.services.visits import follow, free, locked, past_cutoff
 from core.errors import FieldError, InvalidInput, NotFound
 from core.events import AppointmentCancelled, publish
@@ -88,17 +88,25 @@ def cancel(
 
 
 def change_status(
-    *, viewer: Viewer, appointment_id: UUID, status: str, now: datetime
+    *,
+    viewer: Viewer,
+    appointment_id: UUID,
+    status: str,
+    now: datetime,
+    version: int | None = None,
 ) -> Appointment:
     """Move a visit along `TRANSITIONS`, as staff do on the day.
 
-    A visit entered in error gives back its time. Raises: NotFound, StatusConflict.
+    A visit entered in error gives back its time. Nobody is missed before the visit begins.
+    Raises: NotFound, VersionConflict, StatusConflict, NotYet.
     """
     if viewer.kind in OWN:
         raise NotFound()
-    visit = locked(viewer, appointment_id)
+    visit = locked(viewer, appointment_id, version)
     if status not in TRANSITIONS[visit.status]:
         raise StatusConflict(extra={"appointment_status": visit.status})
+    if status == _Status.NOSHOW and now < visit.starts_at:
+        raise NotYet()
     visit.status = status
     visit.version += 1
     visit.save(update_fields=["status", "version"])
@@ -108,15 +116,17 @@ def change_status(
     return visit
 
 
-def start(*, viewer: Viewer, appointment_id: UUID, now: datetime) -> Appointment:
+def start(
+    *, viewer: Viewer, appointment_id: UUID, now: datetime, version: int | None = None
+) -> Appointment:
     """Say that somebody is with her now: the visit is in progress from here on.
 
     FHIR keeps the appointment `arrived` and calls the encounter `in-progress`.
-    Raises: NotFound, StatusConflict.
+    Raises: NotFound, VersionConflict, StatusConflict.
     """
     if viewer.kind in OWN:
         raise NotFound()
-    visit = locked(viewer, appointment_id)
+    visit = locked(viewer, appointment_id, version)
     if visit.status != _Status.ARRIVED or visit.started_at is not None:
         raise StatusConflict(extra={"appointment_status": visit.status})
     visit.started_at = now

@@ -152,6 +152,13 @@ class StatusConflict(DomainError):
     title = "The visit is not in a state that allows this."
 
 
+class NotYet(DomainError):
+    """Nobody can have missed a visit that has not begun."""
+
+    code = "not-yet"
+    title = "The visit has not begun yet."
+
+
 class VersionConflict(DomainError):
     """The visit has changed since the caller read it."""
 

@@ -10,6 +10,7 @@ from appointments import services as appointments
 from appointments.models import VisitType
 from labs.models import SenderName, SendingLaboratory
 from portal.demo import accounts as logins
+from portal.demo.desk import SECTIONS
 from portal.demo.people import CLINICS, SENDERS, STAFF, Clinic, Sender
 from portal.journeys.phone import REDIRECT
 
@@ -126,7 +127,7 @@ def register_gateway(organization: Organization) -> SendingLaboratory:
 
 
 def open_calendars(organization: Organization, location_name: str, *, now: datetime) -> None:
-    """Make what patients can book: a clinic visit, a blood draw, an infusion."""
+    """Make what patients can book: a clinic visit, a blood draw, an infusion, a scan."""
     today = now.astimezone(ZoneInfo(organization.zone)).date()
     location = appointments.create_location(
         organization=organization,
@@ -145,6 +146,8 @@ def open_calendars(organization: Organization, location_name: str, *, now: datet
         horizon_days=90,
         booking_policy=VisitType.BookingPolicy.DIRECT,
         preparation="Bring the list of your medicines.",
+        checkin_sections=SECTIONS,
+        checkin_opens_hours=120,
     )
     draw = appointments.create_visit_type(
         organization=organization,
@@ -166,11 +169,22 @@ def open_calendars(organization: Organization, location_name: str, *, now: datet
         booking_policy=VisitType.BookingPolicy.REQUEST,
         preparation="Eat something light before you come.",
     )
+    scan = appointments.create_visit_type(
+        organization=organization,
+        code="scan",
+        name="CT scan",
+        duration_minutes=30,
+        lead_time_minutes=1440,
+        horizon_days=60,
+        booking_policy=VisitType.BookingPolicy.TICKET,
+        preparation="Drink a litre of water in the hour before.",
+    )
     for kind, name, offered, step, opens, closes in (
         ("practitioner", "Dr Engel", [visit], 30, time(9), time(13)),
         ("practitioner", "Dr Ruiz", [visit], 30, time(10), time(16)),
         ("room", "Blood draw room", [draw], 10, time(8), time(11)),
         ("chair", "Infusion chair 1", [infusion], 120, time(9), time(15)),
+        ("scanner", "CT scanner", [scan], 30, time(8), time(12)),
     ):
         resource = appointments.create_resource(
             organization=organization, kind=kind, name=name, location=location

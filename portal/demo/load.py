@@ -15,6 +15,7 @@ from accounts.scopes import Scope, areas_of
 from appointments import finding
 from appointments import selectors as appointment_selectors
 from appointments import services as appointments
+from appointments.models import Appointment
 from appointments.opening_ids import opening_id
 from core.db import identity, system
 from education import services as education
@@ -23,7 +24,7 @@ from labs.services.senders import Origin
 from patients.models import Patient
 from patients.viewer import Viewer, staff_viewer
 from portal.demo import clinics as make
-from portal.demo import records
+from portal.demo import desk, records
 from portal.demo.messages import Draw, oru
 from portal.demo.people import CLINICS, PEOPLE, SENDERS, Person, Sender
 from symptoms import services as symptoms
@@ -49,6 +50,7 @@ class Demo:
     organizations: dict[str, Organization] = field(default_factory=dict)
     staff: dict[str, User] = field(default_factory=dict)
     patients: dict[str, Patient] = field(default_factory=dict)
+    booked: dict[str, Appointment] = field(default_factory=dict)
     laboratory_secret: str = ""
 
     def load(self) -> None:
@@ -59,6 +61,7 @@ class Demo:
         self.results()
         self.check_ins()
         self.visits()
+        self.desk()
 
     def content(self) -> None:
         summary = education.import_content(directory=CONTENT, now=self.as_of)
@@ -89,6 +92,7 @@ class Demo:
                 make.open_calendars(
                     self.organizations[made.key], f"{made.name}, main building", now=now
                 )
+                desk.ask_for_consent(self.organizations[made.key], now=now)
         self.say(f"{len(self.organizations)} clinics, {len(self.staff)} staff")
 
     def people(self) -> None:
@@ -195,7 +199,6 @@ class Demo:
         return 1
 
     def visits(self) -> None:
-        booked = 0
         for number, key in enumerate(("anna", "maria", "li", "sarah", "fatima", "grace", "eva")):
             viewer = self.viewer(key)
             with identity(viewer.identity):
@@ -213,7 +216,7 @@ class Demo:
                     limit=40,
                 )
                 opening = page.items[number * 5].opening
-                appointments.book(
+                self.booked[key] = appointments.book(
                     viewer=viewer,
                     opening=opening_id(
                         schedule_id=opening.schedule_id,
@@ -222,8 +225,14 @@ class Demo:
                     ),
                     now=self.as_of,
                 )
-                booked += 1
-        self.say(f"{booked} visits")
+        self.say(f"{len(self.booked)} visits")
+
+    def desk(self) -> None:
+        """Leave work for the front desk."""
+        for key, whole in (("anna", True), ("maria", False)):
+            desk.check_in_from_home(self.viewer(key), self.booked[key], now=self.as_of, whole=whole)
+        desk.fill_the_queues(self.viewer, self.patients, self.staff["clara"], now=self.as_of)
+        self.say("an eCheck-in, a request, somebody in line, an order, a care plan")
 
     def tidy(self) -> None:
         """Close what the nurses of the past two years would have closed long ago."""
