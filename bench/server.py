@@ -148,6 +148,10 @@ class WebServer:
         # Nobody is signed in here: a refusal is an answer too.
         return bool(seen.answers) and not seen.server_errors
 
+    def workers(self) -> list[int]:
+        """Return the pids of the web workers."""
+        return children(self._process.pid)
+
     def workers_cpu_seconds(self) -> float:
         """Return the processor time that all web workers have used so far."""
-        return sum(cpu_seconds(worker) for worker in children(self._process.pid))
+        return sum(cpu_seconds(worker) for worker in self.workers())

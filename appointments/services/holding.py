@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from django.conf import settings
 from django.db import connection
 
 from appointments.claims import TimeTaken, claim
@@ -23,12 +24,12 @@ from core.ids import uuid7
 from core.prepared import insert, update
 from patients.viewer import Viewer
 
-HELD_FOR = timedelta(minutes=5)
+HELD_FOR: timedelta = settings.VISIT_HELD_FOR
 HOLDS_AT_MOST = 3
 
 
 def hold(*, viewer: Viewer, opening: str, now: datetime, patient_id: UUID | None = None) -> Hold:
-    """Keep an opening for five minutes. Asked for again, the hold that is there is returned.
+    """Keep an opening for `HELD_FOR`. Asked for again, the hold that is there is returned.
 
     With a ticket that is used up she may still keep another time for a visit she has with it.
     Raises: NotFound, NotSelfBookable, TicketDates, TicketUsed, NotOffered, SlotTaken,
@@ -105,7 +106,7 @@ def make_hold(
 
 
 def renew(*, viewer: Viewer, hold_id: UUID, now: datetime) -> Hold:
-    """Keep an opening for five minutes more, once. Raises: NotFound, HoldExpired, HoldRenewed."""
+    """Keep an opening for `HELD_FOR` more, once. Raises: NotFound, HoldExpired, HoldRenewed."""
     kept = locked_hold(viewer, hold_id)
     if kept.renewed_at is not None:
         raise HoldRenewed()

@@ -20,6 +20,8 @@ HMAC_KEY = env("LINDEN_HMAC_KEY")
 DEBUG = False
 # How long a result may be held back by one decision; never more than 60 days.
 RELEASE_HOLD_AT_MOST = timedelta(days=min(env.int("LINDEN_HOLD_DAYS", default=14), 60))
+# How long an opening is kept for somebody who decides.
+VISIT_HELD_FOR = timedelta(seconds=env.int("LINDEN_VISIT_HOLD_SECONDS", default=300))
 ALLOWED_HOSTS: list[str] = env.list("DJANGO_ALLOWED_HOSTS", default=["127.0.0.1", "localhost"])
 
 INSTALLED_APPS = [
