@@ -38,7 +38,7 @@ class FrontDesk:
         """Do one thing after the other as long as `another` says so."""
         try:
             while another():
-                for step in (self._block_or_lift, self._ring):
+                for step in (*[self._block_or_lift] * 3, self._ring):
                     try:
                         step()
                     except DatabaseError:

@@ -24,7 +24,7 @@ ME = "/api/v1/patients/me"
 TIMEOUT_SECONDS = 30.0
 _BREATH_SECONDS = 0.2
 # Most people want the same few times.
-_POPULAR, _WANTS_POPULAR = 40, 0.5
+_POPULAR, _WANTS_POPULAR = 40, 0.3
 _WEIGHTS = {
     "hold": 16, "book": 24, "book-held": 14, "release": 3, "renew": 3, "move": 14,
     "move-held": 4, "cancel": 15, "wait": 4, "look": 4, "accept": 8, "decline": 3,
