@@ -19,6 +19,7 @@ from core.clock import utc_now
 from core.errors import DomainError
 from labs.admin.filters import TroubleFilter
 from labs.admin.steps import StepsAdmin
+from labs.admin.words import link
 from labs.hl7.charset import decode
 from labs.models import Filing, InboundMessage, IntakeItem
 from labs.queues import TROUBLES
@@ -106,14 +107,14 @@ class IntakeItemAdmin(StepsAdmin):
     @display(description="message")
     def the_message(self, item: IntakeItem) -> str:
         address = reverse("admin:labs_inboundmessage_change", args=[item.message_id])
-        return format_html('<a href="{}">open</a>', address)
+        return link(address, "open")
 
     @display(description="whose results")
     def whose(self, item: IntakeItem) -> str:
         if item.reason not in DECIDABLE or item.cleared_at is not None:
             return "-"
         address = reverse("admin:labs_matchdecision_propose", args=[item.pk])
-        return format_html('<a href="{}">compare with the patient index and decide</a>', address)
+        return link(address, "compare with the patient index and decide")
 
     @display(description="what clears it")
     def remedy(self, item: IntakeItem) -> str:
@@ -122,12 +123,10 @@ class IntakeItemAdmin(StepsAdmin):
             return "-"
         if item.reason in TROUBLES["codes"][1]:
             asked = urlencode({"laboratory": item.laboratory_id, "local_code": item.code})
-            return format_html(
-                '<a href="{}?{}">map this code</a>', reverse("admin:labs_codemap_add"), asked
-            )
+            return link(f"{reverse('admin:labs_codemap_add')}?{asked}", "map this code")
         if item.reason in TROUBLES["units"][1] and item.laboratory_id is not None:
             address = reverse("admin:labs_sendinglaboratory_change", args=[item.laboratory_id])
-            return format_html('<a href="{}">units of this laboratory</a>', address)
+            return link(address, "units of this laboratory")
         return "-"
 
     @display(description="segment")

@@ -27,6 +27,7 @@ from core.audit import STAFF_ONLY
 from core.clock import utc_now
 from core.errors import DomainError, NotFound
 from labs.admin.steps import StepsAdmin
+from labs.admin.words import clock_words
 from labs.hl7.codes import is_loinc
 from labs.holds import who_saw
 from labs.models import DiagnosticReport, Observation, ReleaseHold, ReleaseRule
@@ -167,7 +168,7 @@ class ReleaseHoldAdmin(StepsAdmin):
     @display(description="seen before it was held")
     def seen_before(self, placed: ReleaseHold) -> str:
         words = {"patient": "the patient", "proxy": "a caregiver"}
-        looks = [f"{words[look.kind]}, {look.at:%Y-%m-%d %H:%M} UTC" for look in who_saw(placed)]
+        looks = [f"{words[look.kind]}, {clock_words(look.at)}" for look in who_saw(placed)]
         return "; ".join(looks) or "not opened on the portal"
 
     # --- from the page of a report --------------------------------------------------------------
@@ -298,6 +299,7 @@ class RuleForm(forms.ModelForm):
         label="Analyte",
         required=False,
         choices=lambda: [("", "-"), *((a.key, a.short_name) for a in analytes())],
+        widget=UnfoldAdminSelectWidget,
     )
 
     class Meta:

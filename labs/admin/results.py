@@ -257,7 +257,16 @@ class ObservationAdmin(StaffModelAdmin):
     list_select_related = ("patient",)
     search_fields = ("patient__family_name__istartswith",)
     ordering = ("-effective_at", "-id")
-    readonly_fields = ("who", "value", "meaning", "grades", "released", "links", "history")
+    readonly_fields = (
+        "who",
+        "value",
+        "meaning",
+        "range_used",
+        "grades",
+        "released",
+        "links",
+        "history",
+    )
     fieldsets = (
         (None, {"fields": ("who", "display_name", "value", "meaning", "links", "history")}),
         (
@@ -266,7 +275,7 @@ class ObservationAdmin(StaffModelAdmin):
                 "fields": (
                     *("state", "tier", "reason", "rule_id", "rule_version", "basis"),
                     *("computed_state", "flag_state", "discrepancy", "staff_critical"),
-                    *("comparable", "review_codes", "range_used_low", "range_used_high", "grades"),
+                    *("comparable", "review_codes", "range_used", "grades"),
                 )
             },
         ),
@@ -337,6 +346,14 @@ class ObservationAdmin(StaffModelAdmin):
     @display(description="what the state means")
     def meaning(self, row: Observation) -> str:
         return patient_label(PortalState(row.state))
+
+    @display(description="range used")
+    def range_used(self, row: Observation) -> str:
+        low, high = (
+            "" if bound is None else f"{bound.normalize():f}"
+            for bound in (row.range_used_low, row.range_used_high)
+        )
+        return f"{low} to {high}" if low or high else "-"
 
     @display(description="CTCAE 5.0, for orientation")
     def grades(self, row: Observation) -> str:

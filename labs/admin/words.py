@@ -3,6 +3,9 @@
 from datetime import datetime
 
 from django.utils.formats import date_format
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.timezone import localtime
 
 from clinical.states import Tier
 from clinical.trend import ExclusionReason
@@ -33,8 +36,22 @@ def whose(patient: Patient) -> str:
     return f"{person(patient)}, born {date_format(patient.birth_date, 'j F Y')}"
 
 
+def link(address: str, words: str) -> SafeString:
+    """Return a link that looks like one."""
+    return format_html(
+        '<a class="text-primary-600 dark:text-primary-500 underline" href="{}">{}</a>',
+        address,
+        words,
+    )
+
+
+def clock_words(at: datetime) -> str:
+    """Return an instant by the clock of the reader, as every page shows it."""
+    return date_format(localtime(at), "DATETIME_FORMAT")
+
+
 def released_words(visible_from: datetime | None, now: datetime) -> str:
     if visible_from is None:
         return NOT_RELEASED
-    day = f"{visible_from:%Y-%m-%d %H:%M} UTC"
+    day = clock_words(visible_from)
     return day if visible_from <= now else f"from {day}"

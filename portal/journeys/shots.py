@@ -63,8 +63,23 @@ def staff_pictures(browser: Browser, system: System) -> None:
     patient_id = str(anna).rstrip("/").split("/")[-2]
     page.goto(urljoin(system.web, f"/admin/labs/observation/trend/{patient_id}/alt/"))
     shoot(page, "admin-trend")
-    page.goto(urljoin(system.web, "/admin/appointments/appointment/"))
-    shoot(page, "admin-appointments")
+    page.close()
+
+
+def desk_pictures(browser: Browser, system: System) -> None:
+    """The front desk's day: who comes, the calendar, a request that becomes a visit."""
+    page = browser.new_page(viewport=_DESKTOP, locale="en-GB")
+    sign_in(page, system, "frieda")
+    for address, name in (
+        ("appointment/board/", "admin-board"),
+        ("appointment/calendar/", "admin-calendar"),
+        ("careplan/", "admin-care-plan"),
+    ):
+        page.goto(urljoin(system.web, f"/admin/appointments/{address}"))
+        if name == "admin-care-plan":
+            page.locator("#result_list tbody tr:first-child a").first.click()
+            page.wait_for_load_state("networkidle")
+        shoot(page, name)
     page.close()
 
 
@@ -88,6 +103,7 @@ def main() -> int:
         # Chromium refuses its sandbox to root; the pages are our own, on loopback.
         browser = play.chromium.launch(executable_path=path, args=["--no-sandbox"])
         staff_pictures(browser, system)
+        desk_pictures(browser, system)
         public_pictures(browser, system)
         browser.close()
     return 0
