@@ -59,11 +59,14 @@ def main() -> int:
     os.environ["DJANGO_SETTINGS_MODULE"] = "bench.settings"
     django.setup()
     from bench.figures import summary, table_cells, text_table, to_json
+    from bench.free_time import curve_cells
 
     results = _run(quick=options.quick, only=options.only, memory=options.memory)
     print(text_table(table_cells(results)))
     print()
     print(summary(results))
+    if results["free_time"]:
+        print(f"\nFree time alone:\n{text_table(curve_cells(results['free_time']))}")
     if not options.only:
         RESULTS.write_text(to_json(results))
     return 1 if results["wrong"] else 0

@@ -1,7 +1,7 @@
 """Hands out what is still free: each opening once, to a patient who is free at that time."""
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -12,6 +12,7 @@ from bench.loader.world import World
 from bench.traffic import http_request
 
 APPOINTMENTS = "/api/v1/patients/me/appointments"
+HOLDS = "/api/v1/patients/me/holds"
 
 
 def book_request(opening: str, person: Person) -> str:
@@ -19,6 +20,17 @@ def book_request(opening: str, person: Person) -> str:
     return http_request(
         "POST",
         APPOINTMENTS,
+        token=person.token,
+        body={"opening": opening},
+        headers={"Idempotency-Key": str(uuid.uuid4())},
+    )
+
+
+def hold_request(opening: str, person: Person) -> str:
+    """Return the request with which `person` has `opening` kept for her."""
+    return http_request(
+        "POST",
+        HOLDS,
         token=person.token,
         body={"opening": opening},
         headers={"Idempotency-Key": str(uuid.uuid4())},
@@ -85,18 +97,24 @@ class Desk:
                 self._used.add(opening)
                 yield opening
 
-    def requests(self, openings: Iterator[tuple[UUID, datetime]]) -> Iterator[str]:
-        """Yield one booking for each opening."""
+    def requests(
+        self,
+        openings: Iterator[tuple[UUID, datetime]],
+        request: Callable[[str, Person], str] = book_request,
+    ) -> Iterator[str]:
+        """Yield one request for each opening: a booking, or what else `request` makes."""
         for schedule_id, starts_at in openings:
             (person,) = self.free_people(starts_at, 1)
-            yield book_request(self.opening(schedule_id, starts_at), person)
+            yield request(self.opening(schedule_id, starts_at), person)
 
-    def claims(self, openings: Iterator[tuple[UUID, datetime]]) -> Iterator[str]:
+    def claims(
+        self, openings: Iterator[tuple[UUID, datetime]], statement: str = "book"
+    ) -> Iterator[str]:
         """Yield one request to the plain-SQL bound for each opening."""
         for schedule_id, starts_at in openings:
             yield http_request(
                 "GET",
-                f"/book?claim={uuid.uuid4()}&visit={uuid.uuid4()}"
+                f"/{statement}?claim={uuid.uuid4()}&visit={uuid.uuid4()}"
                 f"&resource={self._schedules.resource_of[schedule_id]}"
                 f"&starts={starts_at:%Y-%m-%dT%H:%MZ}"
                 f"&ends={starts_at + timedelta(minutes=SLOT_MINUTES):%Y-%m-%dT%H:%MZ}",

@@ -6,6 +6,7 @@ from math import ceil
 from statistics import median
 from typing import Any
 
+from bench.free_time import curve_cells
 from bench.traffic import Traffic
 
 CLIENTS = (1, 8, 32)
@@ -148,6 +149,22 @@ def to_json(results: dict[str, Any]) -> str:
     return json.dumps(results, indent=2, ensure_ascii=False) + "\n"
 
 
+def _curve_table(results: dict[str, Any]) -> list[str]:
+    """Return what free time costs as practitioners and days grow; nothing if not measured."""
+    curve = results.get("free_time")
+    if not curve:
+        return []
+    head, *rows = curve_cells(curve)
+    table = [head, ["---:"] * len(head), *rows]
+    return [
+        "Free time alone, without a database: time to list every opening of so many practitioners "
+        "over so many days, a third booked (openings found).",
+        "",
+        *("| " + " | ".join(cells) + " |" for cells in table),
+        "",
+    ]
+
+
 def to_markdown(results: dict[str, Any]) -> str:
     """Return docs/figures.md."""
     head, *rows = table_cells(results)
@@ -169,6 +186,7 @@ def to_markdown(results: dict[str, Any]) -> str:
             "",
             *(f"- {line}" for line in summary(results).splitlines()),
             "",
+            *_curve_table(results),
             "SQL: statements that the run-time role sends for one request, read on the wire, "
             "without BEGIN, COMMIT and SAVEPOINT; the token check, the identity for row security "
             "and the audit event are among them. CPU ms: processor time of all web workers for "

@@ -17,6 +17,26 @@ _SHOWN = """
   AND o.visible_from <= now() AND o.state NOT IN ('HELD', 'RETRACTED')
 """
 
+_FREE = """
+  FROM appointments_schedule s
+  JOIN appointments_resource r ON r.id = s.resource_id
+  JOIN appointments_location l ON l.id = s.location_id
+  JOIN appointments_schedule_visit_types sv ON sv.schedule_id = s.id
+  JOIN appointments_visittype v ON v.id = sv.visittype_id AND v.id = %(visit_type)s::uuid
+  JOIN appointments_availability a ON a.schedule_id = s.id
+  CROSS JOIN LATERAL generate_series({first}, {last}, interval '1 day') d
+  CROSS JOIN LATERAL generate_series(
+    (d::date + a.starts) AT TIME ZONE l.zone,
+    (d::date + a.ends) AT TIME ZONE l.zone - v.duration_minutes * interval '1 minute',
+    a.slot_step_minutes * interval '1 minute') t
+  WHERE a.iso_weekday = extract(isodow FROM d) AND a.valid_from <= d::date
+    AND (a.valid_until IS NULL OR a.valid_until >= d::date)
+    AND NOT EXISTS (
+      SELECT 1 FROM appointments_resourceclaim c
+      WHERE c.resource_id = s.resource_id AND c.active
+        AND c.during && tstzrange(t, t + v.duration_minutes * interval '1 minute'))
+"""
+
 STATEMENTS = {
     "ready": "SELECT 'true'",
     "results": f"""
@@ -62,6 +82,30 @@ SELECT json_build_object('items', json_agg(r))::text FROM (
     WHERE c.resource_id = s.resource_id AND c.active
       AND c.during && tstzrange(t, t + v.duration_minutes * interval '1 minute'))
   ORDER BY t) r
+""",
+    "next-openings": f"""
+SELECT json_build_object('items', json_agg(r))::text FROM (
+  SELECT s.id AS schedule, t AS starts_at, t + v.duration_minutes * interval '1 minute' AS ends_at,
+    r.name AS practitioner, l.name AS location, l.zone
+  {_FREE.format(first="current_date", last="current_date + 14")} AND t >= now()
+  ORDER BY t, s.id LIMIT %(limit)s::int) r
+""",
+    "month": f"""
+SELECT json_build_object('items', json_agg(r))::text FROM (
+  SELECT (t AT TIME ZONE l.zone)::date AS day, count(*) AS openings, min(t) AS first
+  {_FREE.format(first="%(first)s::date", last="%(last)s::date")}
+    AND s.id = %(schedule)s::uuid AND t >= now()
+  GROUP BY 1 ORDER BY 1) r
+""",
+    "hold": """
+WITH claimed AS (
+  INSERT INTO appointments_resourceclaim
+    (id, resource_id, lane, during, kind, active, expires_at, held_for, made_at)
+  SELECT %(claim)s::uuid, %(resource)s::uuid, 0,
+    tstzrange(%(starts)s::timestamptz, %(ends)s::timestamptz), 'hold', true,
+    now() + interval '5 minutes', %(visit)s::uuid, now()
+  ON CONFLICT DO NOTHING RETURNING held_for, during)
+SELECT json_build_object('id', held_for, 'during', during)::text FROM claimed
 """,
     "book": """
 WITH claimed AS (

@@ -1,9 +1,10 @@
 """The rows of the table: which requests each is made of, its plain-SQL bound and its bar."""
 
+from datetime import timedelta
 from itertools import islice
 from urllib.parse import quote, urlencode
 
-from bench.desk import Desk
+from bench.desk import Desk, hold_request
 from bench.loader.people import Person
 from bench.loader.results import HEAVY_REPORTS
 from bench.loader.world import World
@@ -11,6 +12,7 @@ from bench.measure import Row
 from bench.traffic import http_request
 
 READERS = 50
+MONTH_DAYS = 31
 ME = "/api/v1/patients/me"
 
 
@@ -68,8 +70,49 @@ def lab_rows(world: World) -> list[Row]:
     ]
 
 
+def search_rows(world: World) -> list[Row]:
+    """Return the rows of searches: the next 20 openings anywhere, and a month of one."""
+    supply = world.schedules
+    first = supply.days[0]
+    last = first + timedelta(days=MONTH_DAYS - 1)
+    readers = world.people[:READERS]
+    asked = [(supply.schedule_ids[n % len(supply.schedule_ids)], p) for n, p in enumerate(readers)]
+    return [
+        Row(
+            key="next-20",
+            title=f"next 20 openings over {len(supply.schedule_ids)} practitioners",
+            requests=[
+                _get(f"openings?visit_type={supply.visit_type_id}&limit=20", person)
+                for person in readers
+            ],
+            bound=[_bound("next-openings", visit_type=supply.visit_type_id, limit=20)],
+        ),
+        Row(
+            key="month",
+            title="month view of one practitioner",
+            requests=[
+                _get(
+                    f"opening-days?visit_type={supply.visit_type_id}&schedule={schedule}"
+                    f"&from={first}&to={last}",
+                    person,
+                )
+                for schedule, person in asked
+            ],
+            bound=[
+                _bound(
+                    "month", visit_type=supply.visit_type_id, schedule=schedule,
+                    first=first, last=last,
+                )
+                for schedule, _ in asked
+            ],
+            bar_statements=7,
+            bar_y=12,
+        ),
+    ]  # fmt: skip
+
+
 def visit_rows(world: World, desk: Desk) -> list[Row]:
-    """Return the rows of visits: one day of one practitioner, and booking."""
+    """Return the rows of visits: one day of one practitioner, holding and booking."""
     supply = world.schedules
     asked = [
         (schedule, supply.days[number % len(supply.days)])
@@ -96,6 +139,13 @@ def visit_rows(world: World, desk: Desk) -> list[Row]:
             bar_y=8,
         ),
         Row(
+            key="hold",
+            title="keeping an opening, spread over practitioners",
+            fresh=desk.requests(desk.spread(), hold_request),
+            bound=lambda count: list(islice(desk.claims(desk.spread(), "hold"), count)),
+            status=201,
+        ),
+        Row(
             key="booking",
             title="booking, spread over practitioners",
             fresh=desk.requests(desk.spread()),
@@ -108,4 +158,4 @@ def visit_rows(world: World, desk: Desk) -> list[Row]:
 
 
 def all_rows(world: World, desk: Desk) -> list[Row]:
-    return [*lab_rows(world), *visit_rows(world, desk)]
+    return [*lab_rows(world), *search_rows(world), *visit_rows(world, desk)]

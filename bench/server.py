@@ -152,6 +152,14 @@ class WebServer:
         """Return the pids of the web workers."""
         return children(self._process.pid)
 
+    def kill_worker(self, pid: int) -> bool:
+        """Kill a web worker with SIGKILL; False when it had ended."""
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            return False
+        return True
+
     def workers_cpu_seconds(self) -> float:
         """Return the processor time that all web workers have used so far."""
         return sum(cpu_seconds(worker) for worker in self.workers())

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.desk import Desk
+from bench.free_time import measure_free_time
 from bench.intake import Size as IntakeSize
 from bench.intake import measure_intake
 from bench.loader.world import World
@@ -62,6 +63,7 @@ class Session:
                 measured.append(measure(row, servers, yardstick, self._pace))
             booking = [self._one_practitioner(servers.product)] if only in "booking" else []
             ran = self._race(servers.product) if only in "race" else None
+            curve = self._free_time() if only in "free-time" else []
             took_in = self._intake(servers.product) if only in "intake" else None
         figures = [against_bar(found, counts[found["key"]]) for found in measured]
         booking = [*(_booked(row) for row in figures if row["key"] == "booking"), *booking]
@@ -72,6 +74,7 @@ class Session:
             "rows": figures,
             "booking": booking,
             "race": ran,
+            "free_time": curve,
             "intake": took_in,
             "wrong": [
                 fault
@@ -92,6 +95,10 @@ class Session:
         size = self._race_size
         self._say(f"race: {size.clients} clients x {size.rounds} rounds")
         return race(self._desk, self._world, server, size)
+
+    def _free_time(self) -> list[dict[str, Any]]:
+        self._say("working out free time, without a database")
+        return measure_free_time()
 
     def _intake(self, server: WebServer) -> dict[str, Any]:
         return measure_intake(

@@ -17,6 +17,7 @@ from appointments.services.feeds import (
 from appointments.services.holding import hold, release, renew
 from appointments.services.joining import join
 from appointments.services.laying import STEPS_AT_MOST, draft_plan, lay_down, revoke_plan
+from appointments.services.limits import TooManyCancellations, TooManyVisits
 from appointments.services.links import LinkOutdated, answer_link, read_link
 from appointments.services.moving import confirm, reschedule, reschedule_held
 from appointments.services.offering import OfferingOutcome, offer_openings
@@ -128,9 +129,11 @@ __all__ = [
     "TimeTaken",
     "TooLateToCancel",
     "TooLateToMove",
+    "TooManyCancellations",
     "TooManyFeeds",
     "TooManyHolds",
     "TooManyRequests",
+    "TooManyVisits",
     "VersionConflict",
     "WithAlternatives",
     "accept",

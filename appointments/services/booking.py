@@ -13,6 +13,7 @@ from appointments.models import Appointment, AppointmentHistory, Hold, ResourceC
 from appointments.opening_ids import OpeningRef, read_opening_id
 from appointments.selectors import held_now
 from appointments.services.holding import end_hold, locked_hold
+from appointments.services.limits import check_limits
 from appointments.services.permission import permit_for_hold
 from appointments.services.refusals import (
     HoldExpired,
@@ -45,8 +46,8 @@ def book(
     time is free is judged by the database alone. A time that is kept for her is hers.
     `ticket_id` names the ticket to use where she needs one, None any; `planned` as in
     `offered_supply`.
-    Raises: NotFound, NotSelfBookable, TicketDates, TicketUsed, NotOffered, SlotTaken,
-    PatientBusy; then nothing was claimed.
+    Raises: NotFound, NotSelfBookable, TicketDates, TicketUsed, NotOffered, TooManyVisits,
+    TooManyCancellations, SlotTaken, PatientBusy; then nothing was claimed.
     """
     patient = viewer.patient_id or patient_id
     if patient is None:
@@ -55,6 +56,8 @@ def book(
     supply = offered_supply(
         viewer, patient_id=patient, ref=ref, ticket_id=ticket_id, planned=planned, now=now
     )
+    if not planned and supply.permit is None:
+        check_limits(viewer, patient_id=patient, now=now)
     made = _appointment(viewer, patient_id=patient, supply=supply, ref=ref, now=now)
     try:
         with _together(supply.permit):
@@ -87,7 +90,8 @@ def book_held(
 
     The hold was judged when it was made: hours that changed since do not take it from her. A
     ticket is used only now, so it is judged now.
-    Raises: NotFound, HoldExpired, PatientBusy, NotSelfBookable, TicketDates, TicketUsed.
+    Raises: NotFound, HoldExpired, PatientBusy, NotSelfBookable, TicketDates, TicketUsed,
+    TooManyVisits, TooManyCancellations.
     """
     return book_kept(viewer, locked_hold(viewer, hold_id), ticket_id=ticket_id, now=now)
 
@@ -96,6 +100,9 @@ def book_kept(
     viewer: Viewer, hold: Hold, *, now: datetime, ticket_id: UUID | None = None
 ) -> Appointment:
     permit = permit_for_hold(viewer, hold, ticket_id=ticket_id, now=now)
+    # An offer that she was made is hers, whatever else she has.
+    if permit is None and hold.purpose == Hold.Purpose.BOOKING:
+        check_limits(viewer, patient_id=hold.patient_id, now=now)
     ref = OpeningRef(hold.schedule_id, hold.visit_type_id, hold.starts_at)
     made = Appointment(
         id=uuid7(now),

@@ -26,6 +26,7 @@ class Part:
 PARTS = (
     Part("race", "200 clients want one opening", ("BOOK-1",), seed=7),
     Part("history", "a random history of visits, then kills", ("BOOK-1", "BOOK-2"), seed=7),
+    Part("repeats", "repeated and stale requests", ("BOOK-3", "BOOK-4"), seed=7),
     Part("samples", "every sample message through the listener", ("HL7-2",), seed=7),
     Part("judging", "no result in range without a range", ("HL7-7",), seed=7, servers=False),
     Part("fuzz", "mutated messages and framing attacks", ("HL7-1", "HL7-2"), seed=7),

@@ -22,6 +22,9 @@ DEBUG = False
 RELEASE_HOLD_AT_MOST = timedelta(days=min(env.int("LINDEN_HOLD_DAYS", default=14), 60))
 # How long an opening is kept for somebody who decides.
 VISIT_HELD_FOR = timedelta(seconds=env.int("LINDEN_VISIT_HOLD_SECONDS", default=300))
+# What one person may book herself: open visits at once, and visits cancelled within a day.
+OWN_VISITS_AT_MOST = env.int("LINDEN_OWN_VISITS_AT_MOST", default=20)
+OWN_CANCELLATIONS_A_DAY = env.int("LINDEN_OWN_CANCELLATIONS_A_DAY", default=10)
 ALLOWED_HOSTS: list[str] = env.list("DJANGO_ALLOWED_HOSTS", default=["127.0.0.1", "localhost"])
 
 INSTALLED_APPS = [
