@@ -61,7 +61,8 @@ class User(AbstractBaseUser, PermissionsMixin):  # type: ignore[django-manager-m
         ]
 
     def __str__(self) -> str:
-        return str(self.id)
+        """Name staff, whom every page of the staff site may name; of others only the id."""
+        return (self.full_name if self.is_staff else "") or str(self.id)
 
     @property
     def full_name(self) -> str:

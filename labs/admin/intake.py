@@ -127,7 +127,7 @@ class IntakeItemAdmin(StepsAdmin):
         if item.reason in TROUBLES["units"][1] and item.laboratory_id is not None:
             address = reverse("admin:labs_sendinglaboratory_change", args=[item.laboratory_id])
             return link(address, "units of this laboratory")
-        return "-"
+        return self.whose(item)
 
     @display(description="segment")
     def segment_text(self, item: IntakeItem) -> str:

@@ -207,3 +207,10 @@ def test_second_factor_secrets_are_encrypted_at_rest() -> None:
     assert "JBSWY3DPEHPK3PXP" not in stored
     assert adapter.decrypt(stored) == "JBSWY3DPEHPK3PXP"
     assert adapter.encrypt("JBSWY3DPEHPK3PXP") != stored
+
+
+@pytest.mark.django_db
+def test_the_text_of_an_account_names_staff_only(cast: Cast) -> None:
+    assert str(cast.nurse) == "nora"
+    assert str(cast.anna_user) == str(cast.anna_user.pk)
+    assert str(cast.dora) == str(cast.dora.pk)
