@@ -143,6 +143,15 @@ def _instants(zone: ZoneInfo, wall: datetime) -> tuple[int, int]:
     return skip, skip
 
 
+def wall_instant(wall: datetime, zone: str) -> datetime:
+    """Return when the clock of IANA `zone` first shows naive `wall`, in UTC.
+
+    Where the clock skips it, the moment of the skip.
+    """
+    first, _ = _instants(ZoneInfo(zone), wall)
+    return datetime.fromtimestamp(first, UTC)
+
+
 def _starts(
     zone: ZoneInfo, opens: datetime, closes: datetime, step: int, duration: int
 ) -> Iterator[int]:
