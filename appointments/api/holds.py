@@ -56,9 +56,8 @@ class HoldListView(HoldView):
             made = services.hold(
                 viewer=self.viewer, opening=body.validated_data["opening"], now=self.now
             )
-        return Response(
-            self.one(made.id), status=201, headers={"Location": f"{request.path}/{made.id}"}
-        )
+        kept = request.path.replace("/appointments/$hold", "/holds")
+        return Response(self.one(made.id), status=201, headers={"Location": f"{kept}/{made.id}"})
 
 
 class HoldDetailView(HoldView):

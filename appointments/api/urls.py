@@ -5,6 +5,7 @@ from django.urls import URLPattern, URLResolver, path
 from appointments.api import (
     calendars,
     holds,
+    operations,
     ordering,
     planning,
     prechecking,
@@ -21,6 +22,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(f"{_PATIENT}/opening-days", views.OpeningDayListView.as_view()),
     path(f"{_PATIENT}/openings", views.OpeningListView.as_view()),
     path(f"{_PATIENT}/appointments", views.AppointmentListView.as_view()),
+    path(f"{_PATIENT}/appointments/$find", operations.FindOperation.as_view()),
+    path(f"{_PATIENT}/appointments/$hold", operations.HoldOperation.as_view()),
+    path(f"{_PATIENT}/appointments/$book", operations.BookOperation.as_view()),
     path(f"{_VISIT}", views.AppointmentDetailView.as_view()),
     path(f"{_VISIT}/$cancel", views.CancelView.as_view()),
     path(

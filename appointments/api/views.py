@@ -218,8 +218,9 @@ class AppointmentListView(AppointmentView):
                     ticket_id=body["ticket"],
                     now=self.now,
                 )
+        visits = request.path.removesuffix("/$book")
         return Response(
-            self.shown(made.id), status=201, headers={"Location": f"{request.path}/{made.id}"}
+            self.shown(made.id), status=201, headers={"Location": f"{visits}/{made.id}"}
         )
 
 
