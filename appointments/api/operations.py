@@ -4,8 +4,6 @@ The same views at the addresses of the Appointment type: a client that speaks FH
 knows, and a change of one is a change of both.
 """
 
-from typing import ClassVar
-
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -30,7 +28,7 @@ class FindOperation(OpeningListView):
 
 class HoldOperation(HoldListView):
     operation = "appointments.hold"
-    http_method_names: ClassVar = ["post", "options"]
+    http_method_names = ["post", "options"]
 
     @extend_schema(
         operation_id="appointmentHold",
@@ -44,7 +42,7 @@ class HoldOperation(HoldListView):
 
 class BookOperation(AppointmentListView):
     operation = "appointments.book"
-    http_method_names: ClassVar = ["post", "options"]
+    http_method_names = ["post", "options"]
 
     @extend_schema(
         operation_id="appointmentBook",
