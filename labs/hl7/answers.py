@@ -107,7 +107,7 @@ def classify(raw: bytes) -> Intake[Message]:
 
     Wrong type or version is refused first (AR). What is not meant for production goes to the
     test area with AA, whatever its content. Then content: no PID before the results, neither
-    OBR nor OBX, or more OBX than we take (AE).
+    OBR nor OBX, or more OBX, OBR or PID than we take (AE).
     """
     try:
         message = parse(raw)
@@ -139,7 +139,10 @@ def _content_errors(message: Message) -> tuple[str, ...]:
     errors = (
         ("no-pid", pid == len(names) or (bool(results) and results[0] < pid)),
         ("nothing-usable", not results),
-        ("too-many-observations", names.count("OBX") > MAX_OBSERVATIONS),
+        (
+            "too-many-observations",
+            any(names.count(name) > MAX_OBSERVATIONS for name in ("OBX", "OBR", "PID")),
+        ),
     )
     return tuple(code for code, found in errors if found)
 

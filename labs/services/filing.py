@@ -141,6 +141,7 @@ def file_message(
     work = open_pass(message, actor=actor, now=now, parsed=parsed)
     for group in work.oru.groups:
         _file_group(work, group)
+    _miss_results(work)
     items = queue(message=message, doubts=work.doubts, now=now)
     item_of = {(i.reason, i.obr_position, i.obx_index): i.id for i in items}
     for judged, patient_id, doubt in work.critical:
@@ -154,6 +155,21 @@ def file_message(
         )
     _record(work)
     return work
+
+
+def _miss_results(work: FilingPass) -> None:
+    """Queue a message that brought nothing at all, as one that was cut off does.
+
+    Orders without results beside others are headings: some senders write them.
+    """
+    if work.outcomes or work.placed_reports or work.doubts:
+        return
+    empty = next((report for group in work.oru.groups for report in group.reports), None)
+    if empty is not None:
+        work.doubts.append(
+            Doubt("report-without-results", empty.raw_segment, obr_position=empty.position)
+        )
+        work.reasons.append("report-without-results")
 
 
 def _record(work: FilingPass) -> None:

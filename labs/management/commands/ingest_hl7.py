@@ -14,7 +14,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from core.clock import utc_now
 from core.db import identity, system
-from labs.hl7.mllp import Frame, FrameDecoder
+from labs.hl7.mllp import Frame, FrameDecoder, FramingError
 from labs.models import InboundMessage, SendingLaboratory
 from labs.services.filing import LineOutcome, preview
 from labs.services.intake import Answer, Overflow, messages_in, receive
@@ -38,26 +38,75 @@ class Command(BaseCommand):
             self._require_sender(options["sender"])
         origin = Origin(door=Door.FILE, sender_key=options["sender"])
         outcomes: Counter[str] = Counter()
-        for done, path in enumerate(files, start=1):
-            for number, raw in enumerate(_messages(path), start=1):
-                answer = _take(raw, origin)
+        # The bar and the objects would mix on one terminal.
+        bar = Bar(files, sys.stderr, hidden=options["json"] and sys.stdout.isatty())
+        unreadable = 0
+        for path in files:
+            try:
+                pieces = _pieces(path)
+            except OSError as error:
+                unreadable += 1
+                self.stderr.write(f"cannot read {path.name}: {error.strerror}")
+                continue
+            for number, (raw, overflow) in enumerate(pieces, start=1):
+                answer = receive(raw, origin=origin, now=utc_now(), overflow=overflow)
                 outcomes[answer.disposition] += 1
                 if options["json"]:
                     self.stdout.write(json.dumps(_as_json(path, number, answer)))
-            if not options["json"]:
-                _progress(done, len(files), sys.stderr)
-        if not options["json"]:
-            self._summary(len(files), outcomes)
+                bar.advance(len(raw))
+            bar.finish(path)
+        summary = self.stderr if options["json"] else self.stdout
+        summary.write(_summary(len(files), outcomes))
+        if unreadable:
+            raise CommandError(f"{unreadable} of {len(files)} files could not be read")
 
     def _require_sender(self, key: str) -> None:
         with identity(system("lab-intake")):
             if not SendingLaboratory.objects.filter(key=key, is_active=True).exists():
                 raise CommandError(f"no active laboratory has the key {key}")
 
-    def _summary(self, files: int, outcomes: Counter[str]) -> None:
-        total = sum(outcomes.values())
-        parts = ", ".join(f"{count} {name}" for name, count in sorted(outcomes.items()))
-        self.stdout.write(f"{total} messages in {files} files: {parts or 'nothing'}")
+
+class Bar:
+    """A progress bar over the bytes of all files; nothing where `out` is no terminal."""
+
+    def __init__(self, files: list[Path], out: TextIO, *, hidden: bool) -> None:
+        self._sizes = {path: path.stat().st_size for path in files}
+        self._total = max(1, sum(self._sizes.values()))
+        self._out = out
+        self._hidden = hidden or not out.isatty()
+        self._before = self._here = self._messages = 0
+        self._files = 0
+
+    def advance(self, size: int) -> None:
+        """Count one message of `size` bytes."""
+        self._messages += 1
+        self._here += size
+        self._draw()
+
+    def finish(self, path: Path) -> None:
+        """Count one file; envelopes of batches are bytes, but no messages."""
+        self._before += self._sizes[path]
+        self._here = 0
+        self._files += 1
+        self._draw()
+
+    def _draw(self) -> None:
+        if self._hidden:
+            return
+        filled = min(_BAR_WIDTH, _BAR_WIDTH * (self._before + self._here) // self._total)
+        done = self._files == len(self._sizes)
+        self._out.write(
+            f"\r[{'#' * filled}{'.' * (_BAR_WIDTH - filled)}] "
+            f"{self._messages} messages, {self._files}/{len(self._sizes)} files"
+            + ("\n" if done else "")
+        )
+        self._out.flush()
+
+
+def _summary(files: int, outcomes: Counter[str]) -> str:
+    total = sum(outcomes.values())
+    parts = ", ".join(f"{count} {name}" for name, count in sorted(outcomes.items()))
+    return f"{total} messages in {files} files: {parts or 'nothing'}"
 
 
 def _files(paths: list[Path]) -> Iterator[Path]:
@@ -70,34 +119,34 @@ def _files(paths: list[Path]) -> Iterator[Path]:
             raise CommandError(f"no such file: {path}")
 
 
-def _messages(path: Path) -> list[bytes]:
-    """Return the messages of a file; a dump of MLLP frames is one too."""
+def _pieces(path: Path) -> Iterator[tuple[bytes, Overflow | None]]:
+    """Return the messages of a file, and what of it is none; a dump of MLLP frames is one too.
+
+    Raises: OSError.
+    """
     data = path.read_bytes()
-    if data[:1] != b"\x0b":
-        return messages_in(data)
-    decoder = FrameDecoder(max_bytes=max(len(data), 1))
-    pieces = [*decoder.feed(data), *decoder.close()]
-    return [
-        message
-        for piece in pieces
-        for message in (messages_in(piece.payload) if isinstance(piece, Frame) else [piece.kept])
-    ]
-
-
-def _take(raw: bytes, origin: Origin) -> Answer:
     limit = settings.INTAKE_MAX_BYTES
+    if data[:1] != b"\x0b":
+        return iter([_within(raw, limit) for raw in messages_in(data)])
+    decoder = FrameDecoder(max_bytes=limit)
+    return _framed([*decoder.feed(data), *decoder.close()])
+
+
+def _within(raw: bytes, limit: int) -> tuple[bytes, Overflow | None]:
     if len(raw) <= limit:
-        return receive(raw, origin=origin, now=utc_now())
-    overflow = Overflow.of(raw, "body-too-large")
-    return receive(raw[:limit], origin=origin, now=utc_now(), overflow=overflow)
+        return raw, None
+    return raw[:limit], Overflow.of(raw, "body-too-large")
 
 
-def _progress(done: int, total: int, out: TextIO) -> None:
-    if out.isatty():
-        filled = _BAR_WIDTH * done // total
-        end = "\n" if done == total else ""
-        out.write(f"\r[{'#' * filled}{'.' * (_BAR_WIDTH - filled)}] {done}/{total}{end}")
-        out.flush()
+def _framed(
+    found: list[Frame | FramingError],
+) -> Iterator[tuple[bytes, Overflow | None]]:
+    """A frame that was cut off is no message, as at the listener."""
+    for piece in found:
+        if isinstance(piece, Frame):
+            yield from ((raw, None) for raw in messages_in(piece.payload))
+        else:
+            yield piece.kept, Overflow(piece.code, piece.size, piece.sha256)
 
 
 def _as_json(path: Path, number: int, answer: Answer) -> dict[str, Any]:
@@ -124,7 +173,11 @@ def _previewed(answer: Answer) -> tuple[LineOutcome, ...]:
     """Return what the rules say about a message that was kept but not filed."""
     with identity(system("lab-intake")):
         message = InboundMessage.objects.select_related("laboratory").get(id=answer.message_id)
-        readable = message.laboratory is not None and message.message_type.startswith("ORU")
+        readable = (
+            message.laboratory is not None
+            and message.message_type.startswith("ORU")
+            and "too-many-observations" not in message.reasons
+        )
         return tuple(preview(message, now=message.received_at)) if readable else ()
 
 

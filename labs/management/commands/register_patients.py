@@ -41,23 +41,40 @@ def _read(path: Path) -> list[NewPatient]:
             missing = _COLUMNS - set(reader.fieldnames or ())
             if missing:
                 raise CommandError(f"columns are missing: {', '.join(sorted(missing))}")
-            return [_person(row, line) for line, row in enumerate(reader, start=2)]
+            people = [_person(row, line) for line, row in enumerate(reader, start=2)]
     except OSError as error:
         raise CommandError(f"cannot read {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise CommandError(f"{path} is not UTF-8") from error
+    except csv.Error as error:
+        raise CommandError(f"{path} is not CSV: {error}") from error
+    _refuse_clashes(people)
+    return people
 
 
-def _person(row: dict[str, str], line: int) -> NewPatient:
+def _refuse_clashes(people: list[NewPatient]) -> None:
+    """One number is one person. Raises: CommandError."""
+    seen: dict[tuple[str, str], NewPatient] = {}
+    for line, person in enumerate(people, start=2):
+        if seen.setdefault((person.authority, person.number), person) != person:
+            raise CommandError(f"line {line}: this number stands for somebody else above")
+
+
+def _person(row: dict[str, str | None], line: int) -> NewPatient:
+    if None in row.values() or None in row:
+        raise CommandError(f"line {line}: not as many fields as columns")
+    cells = {name: (text or "").strip() for name, text in row.items()}
     try:
-        born = date.fromisoformat(row["dob"].strip())
+        born = date.fromisoformat(cells["dob"])
     except ValueError as error:
         raise CommandError(f"line {line}: dob is not a date like 1970-01-31") from error
-    if not row["mrn"].strip() or not row["authority"].strip() or not row["family"].strip():
+    if not cells["mrn"] or not cells["authority"] or not cells["family"]:
         raise CommandError(f"line {line}: mrn, authority and family must be filled")
     return NewPatient(
-        number=row["mrn"].strip(),
-        authority=row["authority"].strip(),
-        family_name=row["family"].strip(),
-        given_name=row["given"].strip(),
+        number=cells["mrn"],
+        authority=cells["authority"],
+        family_name=cells["family"],
+        given_name=cells["given"],
         birth_date=born,
-        sex=_SEX.get(row["sex"].strip().lower(), "unknown"),
+        sex=_SEX.get(cells["sex"].lower(), "unknown"),
     )
