@@ -33,6 +33,14 @@ class DomainError(Exception):
         self.extra = extra or {}
 
 
+class PreconditionFailed(DomainError):
+    """The thing is no longer as `If-Match` says."""
+
+    code = "precondition-failed"
+    status = 412
+    title = "This has changed since you read it. Please look at it again."
+
+
 class NotFound(DomainError):
     """The thing is absent or out of the viewer's reach; the answer is the same."""
 

@@ -6,7 +6,7 @@ from datetime import date, timedelta
 from typing import Any
 from uuid import UUID
 
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -27,6 +27,12 @@ from core.errors import FieldError, InvalidInput
 from patients.api.views import PatientView
 
 MAX_DAYS = 31
+IF_MATCH = OpenApiParameter(
+    "If-Match",
+    str,
+    OpenApiParameter.HEADER,
+    description="The ETag of the visit as you read it: 412 when it has changed since.",
+)
 
 
 # Made once: a serializer copies its fields for every request, which costs more than the checking.
@@ -60,6 +66,19 @@ class AppointmentView(PatientView):
         )
         self.seen = [appointment_id]
         return appointment_json(row, self.viewer.language)
+
+    def version_read(
+        self, request: Request, appointment_id: UUID, stated: int | None
+    ) -> int | None:
+        """Return the version that the caller read, by `If-Match` or as stated in the body.
+
+        Raises: NotFound, PreconditionFailed.
+        """
+        if "If-Match" not in request.headers:
+            return stated
+        shown = self.shown(appointment_id)
+        self.require_match(request, shown)
+        return int(shown["version"]) if stated is None else stated
 
     @contextmanager
     def offering_others(self) -> Iterator[None]:
@@ -238,6 +257,7 @@ class CancelView(AppointmentView):
 
     @extend_schema(
         operation_id="cancelAppointment",
+        parameters=[IF_MATCH],
         request=serializers.CancelRequest,
         responses={200: serializers.AppointmentItem},
     )
@@ -249,7 +269,7 @@ class CancelView(AppointmentView):
             viewer=self.viewer,
             appointment_id=appointment_id,
             reason=body.validated_data["reason"],
-            version=body.validated_data["version"],
+            version=self.version_read(request, appointment_id, body.validated_data["version"]),
             now=self.now,
         )
         return Response(self.shown(appointment_id))
@@ -260,19 +280,21 @@ class RescheduleView(AppointmentView):
 
     @extend_schema(
         operation_id="rescheduleAppointment",
+        parameters=[IF_MATCH],
         request=serializers.RescheduleRequest,
         responses={200: serializers.AppointmentItem},
     )
     def post(self, request: Request, appointment_id: UUID) -> Response:
         """Move a visit. She has the new time afterwards, or still the old one."""
         body = _RESCHEDULE_REQUEST.run_validation(request.data)
+        version = self.version_read(request, appointment_id, body["version"])
         with self.offering_others():
             if body["hold"] is not None:
                 services.reschedule_held(
                     viewer=self.viewer,
                     appointment_id=appointment_id,
                     hold_id=body["hold"],
-                    version=body["version"],
+                    version=version,
                     now=self.now,
                 )
             else:
@@ -280,7 +302,7 @@ class RescheduleView(AppointmentView):
                     viewer=self.viewer,
                     appointment_id=appointment_id,
                     opening=body["opening"],
-                    version=body["version"],
+                    version=version,
                     now=self.now,
                 )
         return Response(self.shown(appointment_id))
@@ -291,6 +313,7 @@ class ConfirmView(AppointmentView):
 
     @extend_schema(
         operation_id="confirmAppointment",
+        parameters=[IF_MATCH],
         request=serializers.Versioned,
         responses={200: serializers.AppointmentItem},
     )
@@ -301,7 +324,7 @@ class ConfirmView(AppointmentView):
         services.confirm(
             viewer=self.viewer,
             appointment_id=appointment_id,
-            version=body.validated_data["version"],
+            version=self.version_read(request, appointment_id, body.validated_data["version"]),
             now=self.now,
         )
         return Response(self.shown(appointment_id))

@@ -30,7 +30,7 @@ from core.clock import utc_now
 from core.context import current_client
 from core.crypto import keyed_digest
 from core.db import identity
-from core.errors import Forbidden, NotFound
+from core.errors import Forbidden, NotFound, PreconditionFailed
 from core.models import AuditEvent
 from patients.api.reach import REACH_BESIDE_TOKEN, reach_of
 from patients.viewer import Viewer, patient_viewer, staff_viewer
@@ -142,15 +142,26 @@ class PersonalView(APIView):
     def _conditional(self, request: Request, response: Response) -> Response:
         """Answer 304 when the client holds this very content; the read is audited all the same."""
         content, response.data = _with_and_without_time(response.data)
-        tag = keyed_digest(
-            "etag", self.viewer.key, self.viewer.language, hashlib.sha256(content).hexdigest()
-        )
-        etag = f'"{tag[:32]}"'
-        sent = {part.strip() for part in request.headers.get("If-None-Match", "").split(",")}
-        if etag in sent:
+        etag = self._etag(content)
+        if etag in _tags(request, "If-None-Match"):
             response = self._finished(request, Response(None, status=304))
         response["ETag"] = etag
         return response
+
+    def _etag(self, content: bytes) -> str:
+        tag = keyed_digest(
+            "etag", self.viewer.key, self.viewer.language, hashlib.sha256(content).hexdigest()
+        )
+        return f'"{tag[:32]}"'
+
+    def require_match(self, request: Request, shown: Any) -> None:
+        """Refuse a change of what is no longer as the caller read it.
+
+        `shown` is the thing as a GET would show it now. Raises: PreconditionFailed.
+        """
+        sent = _tags(request, "If-Match")
+        if sent and "*" not in sent and self._etag(_with_and_without_time(shown)[0]) not in sent:
+            raise PreconditionFailed()
 
     def _refused(self, request: Request, error: Exception) -> Response:
         response = self.handle_exception(error)
@@ -173,6 +184,10 @@ class PersonalView(APIView):
             actor_id=getattr(user, "pk", None),
             action=self._action(request),
         )
+
+
+def _tags(request: Request, header: str) -> set[str]:
+    return {tag for part in request.headers.get(header, "").split(",") if (tag := part.strip())}
 
 
 def _with_and_without_time(data: Any) -> tuple[bytes, Any]:
