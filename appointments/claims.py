@@ -1,6 +1,6 @@
 """Claim time: one statement, decided by the exclusion constraints (DECISIONS 22).
 
-The statement ends expired holds in the way, picks a free place for each need, claims the
+The statement sees that the site is open, ends expired holds in the way, picks a free place for each need, claims the
 places in (resource, start) order and then the patient's own time. Somebody else's open
 transaction on the very same time is waited for; other times never wait. Fewer rows than asked
 for means lost, and the savepoint undoes what was claimed.
@@ -28,6 +28,7 @@ _WAITED_TOO_LONG = {"55P03", "57014"}
 _CLAIM = """
 WITH freed AS MATERIALIZED (
   SELECT end_expired_holds(%(resources)s::uuid[], tstzrange(%(from)s, %(until)s), %(now)s) AS n
+  WHERE site_is_open(%(site)s::uuid, %(visit_from)s, %(visit_until)s)
 ), chosen AS (
   SELECT DISTINCT ON (place.need) place.need, place.resource_id, place.lane
   FROM unnest(%(needs)s::int[], %(resources)s::uuid[], %(lanes)s::int[])
@@ -126,12 +127,14 @@ def claim(
     buffer_after: timedelta = timedelta(0),
     expires_at: datetime | None = None,
     moving: bool = False,
+    site: UUID | None = None,
 ) -> None:
     """Claim one place of each pool with its buffers, and the patient's own time without.
 
     The places of a pool are tried in the order given. Runs in the caller's transaction.
     `expires_at` is for holds. `moving`: what `held_for` has now is given up in the same
-    attempt, so it is kept when the new time is lost.
+    attempt, so it is kept when the new time is lost. `site` is the location of a visit or hold,
+    which stays as it is, open or closed, until the caller's transaction ends.
     Raises: TimeTaken, PatientBusy; then nothing was claimed or given up.
     """
     places = [(need, place) for need, pool in enumerate(pools) for place in pool]
@@ -150,6 +153,7 @@ def claim(
         "expires_at": expires_at,
         "held_for": held_for,
         "patient": patient_id,
+        "site": site,
         "now": now,
     }
     if moving:
@@ -157,7 +161,7 @@ def claim(
     # Losing one of several places leaves the others: at most as many attempts as places.
     for _ in range(len(places) + 1):
         try:
-            _without_deadlock(lambda: _attempt(values, for_patient=patient_id is not None))
+            without_deadlock(lambda: _attempt(values, for_patient=patient_id is not None))
             return
         except _Lost as lost:
             if lost.claimed == len(pools):
@@ -203,12 +207,12 @@ def take_over(
             raise _Lost(chosen=kept, claimed=kept)
 
     try:
-        _without_deadlock(attempt)
+        without_deadlock(attempt)
     except _Lost as lost:
         raise (PatientBusy if lost.claimed else TimeTaken)() from None
 
 
-def _without_deadlock(attempt: Callable[[], None]) -> None:
+def without_deadlock(attempt: Callable[[], None]) -> None:
     """Run `attempt` in a savepoint, again after a deadlock. Raises: TimeTaken."""
     failures = 0
     while True:

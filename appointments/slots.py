@@ -10,7 +10,8 @@ session ends; an end that is skipped is the moment of the skip, an end shown twi
 first of the two.
 
 A day has the weekly hours in force, unless it is a holiday, and its extra hours, holiday or
-not. Closed time is then taken away: a visit may not reach into it.
+not. Closed time, of the schedule or of the whole site, is then taken away: a visit may not
+reach into it.
 
 Buffers keep the resources before and after the visit. They may lie outside the hours and
 must be free of claims. Her own visits are kept apart without buffers.
@@ -59,12 +60,16 @@ class DayException:
 
 @dataclass(frozen=True, slots=True)
 class Hours:
-    """When a schedule is open, in IANA `zone`."""
+    """When a schedule is open, in IANA `zone`.
+
+    `shut` are spans of epoch seconds in which the whole site is closed.
+    """
 
     zone: str
     weekly: tuple[WeeklyHours, ...] = ()
     exceptions: tuple[DayException, ...] = ()
     holidays: frozenset[date] = frozenset()
+    shut: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +113,10 @@ class Taken:
         before = bisect_left(self._starts, end) - 1
         return before < 0 or self._ends[before] <= start
 
+    def and_also(self, spans: Iterable[tuple[int, int]]) -> "Taken":
+        """Return what is taken when `spans` are, too."""
+        return Taken([*zip(self._starts, self._ends, strict=True), *spans])
+
 
 # One need of a visit: any of these places will do.
 Pool = Sequence[Taken]
@@ -129,7 +138,7 @@ def _offset_at(zone: ZoneInfo, instant: int) -> int:
     return int(found.total_seconds())
 
 
-def _instants(zone: ZoneInfo, wall: datetime) -> tuple[int, int]:
+def instants(zone: ZoneInfo, wall: datetime) -> tuple[int, int]:
     """Return the first and last instant at which the clock of `zone` shows naive `wall`.
 
     Where the clock skips `wall`, both are the moment of the skip.
@@ -165,7 +174,7 @@ def _starts(
         last = first + int((closes - opens).total_seconds()) - duration
         yield from range(first, last + 1, step)
         return
-    end, _ = _instants(zone, closes)
+    end, _ = instants(zone, closes)
     for index in range(count):
         wall = opens + timedelta(seconds=index * step)
         early, late = _offset(zone, wall), _offset(zone, wall.replace(fold=1))
@@ -177,15 +186,15 @@ def _starts(
 def _day_starts(hours: Hours, zone: ZoneInfo, on: date, duration: int) -> list[int]:
     """Return the starts that the hours of one local date allow, earliest first."""
     sessions: list[tuple[time, time, int]] = []
-    closed: list[tuple[int, int]] = []
+    closed: list[tuple[int, int]] = list(hours.shut)
     for change in hours.exceptions:
         if change.on != on:
             continue
         if change.starts is None or change.ends is None:
             return []
         if change.kind == "closed":
-            from_instant, _ = _instants(zone, datetime.combine(on, change.starts))
-            _, until_instant = _instants(zone, datetime.combine(on, change.ends))
+            from_instant, _ = instants(zone, datetime.combine(on, change.starts))
+            _, until_instant = instants(zone, datetime.combine(on, change.ends))
             closed.append((from_instant, until_instant))
         elif change.step_minutes is not None:
             sessions.append((change.starts, change.ends, change.step_minutes))

@@ -35,7 +35,12 @@ SELECT v.id, v.duration_minutes, v.buffer_before_minutes, v.buffer_after_minutes
     LEFT JOIN appointments_resource c
       ON c.kind = n.kind AND c.location_id = s.location_id AND c.is_active
       AND c.id <> s.resource_id
-    WHERE n.visit_type_id = v.id)
+    WHERE n.visit_type_id = v.id),
+  (SELECT json_agg(json_build_array(extract(epoch FROM k.starts_at)::bigint,
+      extract(epoch FROM k.ends_at)::bigint))
+    FROM appointments_siteclosure k
+    WHERE k.location_id = s.location_id AND k.lifted_at IS NULL
+      AND k.ends_at >= %(first)s AND k.starts_at < %(last)s::date + 1)
 FROM appointments_visittype v
 LEFT JOIN (
   SELECT sv.visittype_id, s.id, s.resource_id, r.name AS resource_name, r.lanes,
@@ -143,6 +148,7 @@ def _hours(row: tuple[Any, ...]) -> Hours:
             for on, kind, starts, ends, step in exceptions or ()
         ),
         holidays=frozenset(date.fromisoformat(on) for on in holidays or ()),
+        shut=tuple((starts, ends) for starts, ends in row[18] or ()),
     )
 
 

@@ -10,6 +10,7 @@ from appointments.models.booking import (
 )
 from appointments.models.capabilities import CalendarFeed, VisitLink
 from appointments.models.checkin import ConsentText, PreVisit, PreVisitAnswer, Section
+from appointments.models.closures import SiteClosure
 from appointments.models.orders import PreferredWindow, Ticket, VisitRequest
 from appointments.models.plans import CarePlan, PlannedVisit, PlanStep
 from appointments.models.supply import (
@@ -44,6 +45,7 @@ __all__ = [
     "ResourceClaim",
     "Schedule",
     "Section",
+    "SiteClosure",
     "Ticket",
     "VisitLink",
     "VisitRequest",

@@ -23,9 +23,18 @@ class Ticket(BaseModel):
         ORDER = "order", "A clinician's order"
         CLINIC_CHANGE = "clinic-change", "The clinic cancelled a visit"
 
+    class Priority(models.TextChoices):
+        """FHIR request-priority."""
+
+        ROUTINE = "routine"
+        URGENT = "urgent"
+        ASAP = "asap", "As soon as possible"
+        STAT = "stat", "At once"
+
     patient = models.ForeignKey(Patient, models.PROTECT, related_name="+")
     visit_type = models.ForeignKey(VisitType, models.PROTECT, related_name="+")
     origin = models.CharField(max_length=16, choices=Origin.choices, default=Origin.ORDER)
+    priority = models.CharField(max_length=8, choices=Priority.choices, default=Priority.ROUTINE)
     ordered_at = models.DateTimeField()
     ordered_by = models.ForeignKey(User, models.PROTECT, related_name="+")
     earliest = models.DateField(help_text="First day she may choose, at the place of the visit")
@@ -43,6 +52,10 @@ class Ticket(BaseModel):
                 condition=Q(earliest__lte=F("latest")), name="ticket_earliest_before_latest"
             ),
             models.CheckConstraint(condition=Q(uses__gte=1, uses__lte=52), name="ticket_uses"),
+            models.CheckConstraint(
+                condition=Q(priority__in=["routine", "urgent", "asap", "stat"]),
+                name="ticket_priority",
+            ),
             models.CheckConstraint(
                 condition=Q(origin__in=["order", "clinic-change"]), name="ticket_origin"
             ),

@@ -70,6 +70,7 @@ def book(
                 kind=ResourceClaim.Kind.BOOKING,
                 held_for=made.id,
                 patient_id=patient,
+                site=supply.location_id,
                 now=now,
             )
             _made(viewer, made, supply.permit, now=now)

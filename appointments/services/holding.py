@@ -97,6 +97,7 @@ def make_hold(
             kind=ResourceClaim.Kind.HOLD,
             held_for=made.id,
             expires_at=expires_at,
+            site=supply.location_id,
             now=now,
         )
     except TimeTaken:

@@ -35,11 +35,12 @@ def reschedule(
     opening: str,
     now: datetime,
     version: int | None = None,
+    planned: bool = False,
 ) -> Appointment:
     """Move a visit to an opening of the same kind. The visit stays the same visit.
 
     Either she has the new time afterwards or still the old one. A time that is kept for her
-    is hers.
+    is hers. `planned` as in `offered_supply`.
     Raises: NotFound, VersionConflict, StatusConflict, TooLateToMove, OtherVisitType,
     NotSelfBookable, TicketDates, NotOffered, SlotTaken, PatientBusy.
     """
@@ -53,6 +54,7 @@ def reschedule(
         ref=ref,
         ticket_id=visit.ticket_id,
         moving=True,
+        planned=planned,
         now=now,
     )
     ends_at = ref.starts_at + supply.visit.duration
@@ -66,6 +68,7 @@ def reschedule(
             kind=ResourceClaim.Kind.BOOKING,
             held_for=visit.id,
             patient_id=visit.patient_id,
+            site=supply.location_id,
             now=now,
             moving=True,
         )

@@ -231,6 +231,7 @@ def _take(viewer: Viewer, visit: Appointment, ref: OpeningRef, *, now: datetime)
             kind=ResourceClaim.Kind.BOOKING,
             held_for=visit.id,
             patient_id=visit.patient_id,
+            site=supply.location_id,
             now=now,
         )
     except TimeTaken:
