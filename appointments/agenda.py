@@ -19,6 +19,7 @@ from appointments.models import (
     Resource,
     ResourceClaim,
     Schedule,
+    SiteClosure,
 )
 from appointments.selectors import appointments_for
 from patients.viewer import Viewer
@@ -84,7 +85,7 @@ def agenda(
     """Return `days` local dates of a location, or of one resource there.
 
     Visits are those in the viewer's reach; other people's time is shown as taken, because
-    it is. Seven statements, whatever they hold.
+    it is. Eight statements, whatever they hold.
     """
     schedules = list(
         Schedule.objects.filter(location=location, is_active=True, resource__is_active=True)
@@ -98,6 +99,7 @@ def agenda(
     dates = [first + n * _DAY for n in range(days)]
     columns = {(one.id, on): Column(one, on) for on in dates for one in wanted}
     _open(columns, schedules, location, dates)
+    _shut(columns, location, dates)
     _fill(columns, viewer, ZoneInfo(location.zone), wanted, dates, now)
     edges = [minute for one in columns.values() for span in one.open for minute in span]
     edges += [
@@ -182,6 +184,27 @@ def open_spans(
             if piece[0] < piece[1]
         ]
     return sorted(spans)
+
+
+def _shut(
+    columns: dict[tuple[UUID, date], Column], location: Location, dates: Sequence[date]
+) -> None:
+    """Show over every column when the whole site is closed."""
+    zone = ZoneInfo(location.zone)
+    for closure in SiteClosure.objects.filter(
+        location=location,
+        lifted_at__isnull=True,
+        starts_at__lt=datetime.combine(dates[-1] + _DAY, time(0), zone),
+        ends_at__gt=datetime.combine(dates[0], time(0), zone),
+    ).order_by("starts_at", "id"):
+        for (_, on), column in columns.items():
+            from_minute, until_minute = _on(on, zone, closure.starts_at, closure.ends_at)
+            if from_minute < until_minute:
+                column.entries.append(
+                    Entry(
+                        "closed", from_minute, until_minute, lane=0, lanes=1, words=closure.reason
+                    )
+                )
 
 
 def _fill(

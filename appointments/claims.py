@@ -1,9 +1,9 @@
 """Claim time: one statement, decided by the exclusion constraints (DECISIONS 22).
 
-The statement sees that the site is open, ends expired holds in the way, picks a free place for each need, claims the
-places in (resource, start) order and then the patient's own time. Somebody else's open
-transaction on the very same time is waited for; other times never wait. Fewer rows than asked
-for means lost, and the savepoint undoes what was claimed.
+The statement sees that the site is open, ends expired holds in the way, picks a free place for
+each need, claims the places in (resource, start) order and then the patient's own time. Somebody
+else's open transaction on the very same time is waited for; other times never wait. Fewer rows
+than asked for means lost, and the savepoint undoes what was claimed.
 """
 
 import random

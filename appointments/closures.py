@@ -4,7 +4,7 @@ Pure: facts in, spans out.
 """
 
 from collections.abc import Iterable
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from appointments.slots import instants
@@ -15,10 +15,10 @@ Span = tuple[datetime, datetime]
 def span_of(
     zone: str, *, first: date, last: date, starts: time | None = None, ends: time | None = None
 ) -> Span:
-    """Return the instants from `starts` on `first` until `ends` on `last`, by the clock of `zone`.
+    """Return the instants from `starts` on `first` until `ends` on `last`, as `zone` shows them.
 
-    None is midnight: the whole day. A time that the clock shows twice is taken so that more is
-    closed, one that it skips is the moment of the skip.
+    In UTC. None is midnight: the whole day. A time that the clock shows twice is taken so that
+    more is closed, one that it skips is the moment of the skip.
     """
     clock = ZoneInfo(zone)
     opens = datetime.combine(first, starts or time(0))
@@ -29,7 +29,7 @@ def span_of(
     )
     from_instant, _ = instants(clock, opens)
     _, until_instant = instants(clock, closes)
-    return datetime.fromtimestamp(from_instant, clock), datetime.fromtimestamp(until_instant, clock)
+    return datetime.fromtimestamp(from_instant, UTC), datetime.fromtimestamp(until_instant, UTC)
 
 
 def left_of(span: Span, taken: Iterable[Span]) -> list[Span]:

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from appointments.models import VisitType
 from appointments.slots import Opening, Taken, openings
 from appointments.supplies import DAY, Place, Supply, supplies_for, time_taken
-from appointments.tickets import Permit, permits_for
+from appointments.tickets import WITH_TICKETS, Permit, permits_for
 from core.api.paging import decode_cursor, encode_cursor
 from core.crypto import keyed_digest
 from patients.viewer import Viewer
@@ -84,10 +84,10 @@ def good_permits(
 ) -> list[Permit]:
     """Return the tickets with which she can book or move visits of this kind at `now`.
 
-    None for a policy without tickets, and then without a statement. The day before today is
+    None for a policy that knows no tickets, and then without a statement. The day before today is
     still today somewhere; the dates of a ticket are compared with those of openings.
     """
-    if policy != VisitType.BookingPolicy.TICKET:
+    if policy not in WITH_TICKETS:
         return []
     yesterday = now.date() - DAY
     return [

@@ -15,9 +15,16 @@ SELECT t.id, t.earliest, t.latest, t.uses,
   EXISTS (SELECT 1 FROM appointments_appointment a
     WHERE a.ticket_id = t.id AND a.status = 'booked' AND a.starts_at > %(now)s)
 FROM appointments_ticket t
+JOIN appointments_visittype v ON v.id = t.visit_type_id
 WHERE t.patient_id = %(patient)s AND t.visit_type_id = %(visit_type)s AND t.cancelled_at IS NULL
+  AND (v.booking_policy = 'ticket'
+    OR t.origin = 'clinic-change' AND v.booking_policy IN ('request', 'direct'))
 ORDER BY t.latest, t.earliest, t.id
 """
+
+
+# Booking policies under which a ticket lets her book what she otherwise could not.
+WITH_TICKETS = ("ticket", "request")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +51,11 @@ class Permit:
 
 
 def permits_for(*, patient_id: UUID, visit_type_id: UUID, now: datetime) -> Sequence[Permit]:
-    """Return her tickets for this kind of visit, the first to end first, expired ones too."""
+    """Return her tickets for this kind of visit, the first to end first, expired ones too.
+
+    An order counts where tickets are asked for; one for a visit that the clinic cancelled also
+    where she would otherwise have to ask.
+    """
     with prepared_cursor() as cursor:
         cursor.execute(_PERMITS, {"patient": patient_id, "visit_type": visit_type_id, "now": now})
         return [

@@ -20,9 +20,10 @@ from core.clock import utc_now
 from patients.admin_base import person, viewer_of
 
 ADDRESS = "admin:appointments_appointment_calendar"
+CLOSING = "admin:appointments_appointment_closing"
 _HOUR_REM = 4.5
 _TWO_LINES_REM = 2.6
-_WORDS = {"hold": "Being booked", "block": "Blocked", "booking": "Taken"}
+_WORDS = {"hold": "Being booked", "block": "Blocked", "closed": "Closed", "booking": "Taken"}
 _COLOURS = {
     "booked": "#0f766e",
     "checked-in": "#1d4ed8",
@@ -50,9 +51,11 @@ def _clock(minute: int) -> str:
     return f"{minute // 60:02}:{minute % 60:02}"
 
 
-def _box(entry: Entry, from_minute: int) -> Box:
-    top = (entry.from_minute - from_minute) / 60 * _HOUR_REM
-    height = max((entry.until_minute - entry.from_minute) / 60 * _HOUR_REM, 1.2)
+def _box(entry: Entry, from_minute: int, until_minute: int) -> Box:
+    # What lasts longer than the page shows is drawn from its first to its last hour.
+    start, end = max(entry.from_minute, from_minute), min(entry.until_minute, until_minute)
+    top = (start - from_minute) / 60 * _HOUR_REM
+    height = max((end - start) / 60 * _HOUR_REM, 1.2)
     width = 100 / entry.lanes
     visit = entry.visit
     shown = visit is not None
@@ -90,7 +93,7 @@ def _drawn(column: Column, found: Agenda, week: bool, today: date) -> dict[str, 
             f"height:{(end - start) / 60 * _HOUR_REM:.2f}rem"
             for start, end in column.open
         ],
-        "boxes": [_box(entry, first) for entry in column.entries],
+        "boxes": [_box(entry, first, found.until_hour * 60) for entry in column.entries],
     }
 
 
@@ -147,6 +150,7 @@ def calendar_view(page: Any, request: HttpRequest) -> HttpResponse:
         "previous": to(on=on - step),
         "next": to(on=on + step),
         "today": to(on=local.date()),
+        "closing": f"{reverse(CLOSING)}?{urlencode(_closing(location, resource_id, on))}",
         "hours": [_clock(hour * 60) for hour in range(found.from_hour, found.until_hour)],
         "height": f"{(found.until_hour - found.from_hour) * _HOUR_REM:.2f}",
         "hour_height": f"{_HOUR_REM:.2f}",
@@ -154,6 +158,11 @@ def calendar_view(page: Any, request: HttpRequest) -> HttpResponse:
         "now": _now_line(found, local, first, week),
     }
     return TemplateResponse(request, "admin/appointments/calendar.html", context)
+
+
+def _closing(location: Location, resource_id: UUID | None, on: date) -> dict[str, object]:
+    """Return what the page for closing starts with."""
+    return {"location": location.id, "resource": resource_id or "", "on": on}
 
 
 def _people(location: Location, chosen: UUID | None, to: Any) -> list[tuple[str, str, bool]]:

@@ -19,6 +19,7 @@ from accounts.roles import Role
 from appointments import services
 from appointments.admin.agenda import calendar_view
 from appointments.admin.board import board_view
+from appointments.admin.closing import closing_view
 from appointments.admin.echeckins import ShowsPreVisit
 from appointments.admin.own import ClinicClock, OwnRows, own_zone
 from appointments.models import Appointment, AppointmentHistory, Block
@@ -123,8 +124,17 @@ class AppointmentAdmin(ShowsPreVisit, OwnRows, StaffModelAdmin):
                 self.admin_site.admin_view(self.board_view),
                 name="appointments_appointment_board",
             ),
+            path(
+                "closing/",
+                self.admin_site.admin_view(self.closing_view),
+                name="appointments_appointment_closing",
+            ),
             *super().get_urls(),
         ]
+
+    def closing_view(self, request: HttpRequest) -> HttpResponse:
+        """Close a site or block people, with a look at whom it affects."""
+        return closing_view(self, request)
 
     def calendar_view(self, request: HttpRequest) -> HttpResponse:
         """Show the calendar. Raises: NotFound to those who may not open this page."""

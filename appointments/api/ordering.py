@@ -39,6 +39,7 @@ class TicketItem(serializers.Serializer):
     uses = serializers.IntegerField()
     uses_left = serializers.IntegerField()
     origin = serializers.ChoiceField(Ticket.Origin.choices)
+    priority = serializers.ChoiceField(Ticket.Priority.choices)
     ordered = TimeObject()
 
 
@@ -81,6 +82,7 @@ def ticket_json(ticket: Ticket, language: str, now: datetime) -> dict[str, Any]:
         "uses": ticket.uses,
         "uses_left": left,
         "origin": ticket.origin,
+        "priority": ticket.priority,
         "ordered": time_object(ticket.ordered_at, zone, language),
     }
 

@@ -5,6 +5,13 @@ from appointments.services.answering import accept, decline
 from appointments.services.blocking import block_time, lift_block
 from appointments.services.booking import book, book_held
 from appointments.services.changing import cancel, change_status, start
+from appointments.services.closing import (
+    Closed,
+    Decision,
+    close,
+    lift_closure,
+    require_may_close,
+)
 from appointments.services.consenting import publish_consent, retire_consent
 from appointments.services.feeds import (
     FEED_SCOPES,
@@ -43,6 +50,9 @@ from appointments.services.prechecking import (
 from appointments.services.refusals import (
     AlreadyWaiting,
     AppointmentsInTheWay,
+    CannotKeep,
+    ClosingChanged,
+    ClosingOutOfReach,
     HoldExpired,
     HoldRenewed,
     NotOffered,
@@ -99,9 +109,14 @@ __all__ = [
     "WINDOWS_AT_MOST",
     "AlreadyWaiting",
     "AppointmentsInTheWay",
+    "CannotKeep",
     "CheckInClosed",
     "CheckInIncomplete",
     "CheckInNotOpen",
+    "Closed",
+    "ClosingChanged",
+    "ClosingOutOfReach",
+    "Decision",
     "HoldExpired",
     "HoldRenewed",
     "LinkOutdated",
@@ -152,6 +167,7 @@ __all__ = [
     "change_status",
     "check_supply",
     "check_zone",
+    "close",
     "complete",
     "confirm",
     "create_location",
@@ -167,6 +183,7 @@ __all__ = [
     "lay_down",
     "leave",
     "lift_block",
+    "lift_closure",
     "make_feed",
     "move_planned",
     "offer_openings",
@@ -180,6 +197,7 @@ __all__ = [
     "release",
     "renew",
     "request_visit",
+    "require_may_close",
     "reschedule",
     "reschedule_held",
     "retire_consent",

@@ -1,10 +1,15 @@
 """Keep resources free of visits, and give the time back."""
 
+from collections import defaultdict
+from collections.abc import Collection
 from datetime import datetime
 from uuid import UUID
 
+from django.db.models import Q
+
 from accounts.models import Membership, User
 from appointments.claims import TimeTaken, claim
+from appointments.closures import Span, left_of
 from appointments.models import Block, Resource, ResourceClaim
 from appointments.services.refusals import AppointmentsInTheWay, StatusConflict
 from appointments.supplies import Place
@@ -61,7 +66,10 @@ def block_time(
 
 
 def lift_block(*, actor: User, block_id: UUID, now: datetime) -> Block:
-    """End a block and give back its time. Raises: NotFound, StatusConflict."""
+    """End a block and give back its time, but what other blocks cover.
+
+    Raises: NotFound, StatusConflict.
+    """
     block = (
         Block.objects.select_for_update(of=("self",))
         .select_related("resource")
@@ -75,4 +83,47 @@ def lift_block(*, actor: User, block_id: UUID, now: datetime) -> Block:
     block.lifted_at, block.lifted_by = now, actor
     block.save(update_fields=["lifted_at", "lifted_by"])
     ResourceClaim.objects.filter(held_for=block.id, active=True).update(active=False, ended_at=now)
+    for other in (
+        Block.objects.select_related("resource")
+        .filter(
+            resource_id=block.resource_id,
+            lifted_at__isnull=True,
+            starts_at__lt=block.ends_at,
+            ends_at__gt=block.starts_at,
+        )
+        .order_by("id")
+    ):
+        cover(other, now=now)
     return block
+
+
+def cover(block: Block, *, now: datetime, leaving: Collection[UUID] | None = None) -> None:
+    """Claim, in every lane, what is left of a block's span beside other blocks.
+
+    `leaving` are visits that may stay where they are; None: all that stand there. Whatever
+    else stands there is in the way. Raises: TimeTaken.
+    """
+    standing = ResourceClaim.objects.filter(
+        Q(expires_at__isnull=True) | Q(expires_at__gt=now),
+        resource_id=block.resource_id,
+        active=True,
+        during__overlap=(block.starts_at, block.ends_at),
+    )
+    if leaving is not None:
+        standing = standing.filter(Q(kind=ResourceClaim.Kind.BLOCK) | Q(held_for__in=leaving))
+    taken: dict[int, list[Span]] = defaultdict(list)
+    for lane, during in standing.values_list("lane", "during"):
+        taken[lane].append((during.lower, during.upper))
+    pieces: dict[Span, list[int]] = defaultdict(list)
+    for lane in range(block.resource.lanes):
+        for piece in left_of((block.starts_at, block.ends_at), taken[lane]):
+            pieces[piece].append(lane)
+    for (starts_at, ends_at), lanes in sorted(pieces.items()):
+        claim(
+            pools=[[Place(block.resource_id, lane)] for lane in lanes],
+            starts_at=starts_at,
+            ends_at=ends_at,
+            kind=ResourceClaim.Kind.BLOCK,
+            held_for=block.id,
+            now=now,
+        )

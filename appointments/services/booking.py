@@ -80,7 +80,7 @@ def book(
             raise SlotTaken(
                 alternatives=alternatives(viewer, patient_id=patient, ref=ref, now=now)
             ) from lost
-        return book_kept(viewer, hers, ticket_id=ticket_id, now=now)
+        return book_kept(viewer, locked_hold(viewer, hers.id), ticket_id=ticket_id, now=now)
     return made
 
 

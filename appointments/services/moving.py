@@ -78,7 +78,7 @@ def reschedule(
             raise SlotTaken(
                 alternatives=alternatives(viewer, patient_id=visit.patient_id, ref=ref, now=now)
             ) from lost
-        return move_to_held(viewer, visit, hers, now=now)
+        return move_to_held(viewer, visit, locked_hold(viewer, hers.id), now=now)
     return moved(
         viewer,
         visit,

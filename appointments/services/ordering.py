@@ -16,6 +16,8 @@ from patients.viewer import Viewer
 
 USES_AT_MOST = 52
 AHEAD_AT_MOST_DAYS = 730
+_Policy = VisitType.BookingPolicy
+_REBOOKABLE = (_Policy.DIRECT, _Policy.REQUEST, _Policy.TICKET)
 
 
 def by_clinician(viewer: Viewer) -> UUID:
@@ -73,7 +75,8 @@ def give_rebooking_ticket(
 ) -> Ticket:
     """Let her book one visit anew because the clinic cancelled one. Any staff may.
 
-    Raises: NotFound, InvalidInput.
+    She may use it where she would otherwise have to ask; where only the clinic books, there is
+    none. Raises: NotFound, InvalidInput.
     """
     if viewer.kind in OWN or viewer.user_id is None:
         raise NotFound()
@@ -83,6 +86,7 @@ def give_rebooking_ticket(
         patient_id=patient_id,
         visit_type_id=visit_type_id,
         origin=Ticket.Origin.CLINIC_CHANGE,
+        priority=Ticket.Priority.ASAP,
         earliest=earliest,
         latest=latest,
         uses=1,
@@ -103,13 +107,15 @@ def _give(
     uses: int,
     note: str,
     now: datetime,
+    priority: str = Ticket.Priority.ROUTINE,
 ) -> Ticket:
     visit_type = (
         visit_types_for(viewer, patient_id=patient_id, now=now).filter(id=visit_type_id).first()
     )
     if visit_type is None:
         raise NotFound()
-    if visit_type.booking_policy != VisitType.BookingPolicy.TICKET:
+    rebooking = origin == Ticket.Origin.CLINIC_CHANGE
+    if visit_type.booking_policy not in (_REBOOKABLE if rebooking else (_Policy.TICKET,)):
         raise invalid("visit_type", "no-ticket-needed", "This kind of visit takes no tickets.")
     if latest < earliest:
         raise invalid("latest", "before-earliest", "Ends before it starts.")
@@ -124,6 +130,7 @@ def _give(
         patient_id=patient_id,
         visit_type=visit_type,
         origin=origin,
+        priority=priority,
         ordered_at=now,
         ordered_by_id=by,
         earliest=earliest,

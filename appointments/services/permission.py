@@ -14,7 +14,7 @@ from appointments.services.refusals import (
     TicketDates,
     TicketUsed,
 )
-from appointments.tickets import Permit, permits_for
+from appointments.tickets import WITH_TICKETS, Permit, permits_for
 from core.errors import NotFound
 from patients.viewer import Viewer
 
@@ -40,7 +40,7 @@ def permit_to(
     Raises: NotFound for a ticket that is not hers, NotSelfBookable, TicketDates, TicketUsed.
     """
     refusal = NotSelfBookable(extra={"booking_policy": policy})
-    if policy != VisitType.BookingPolicy.TICKET or (moving and ticket_id is None):
+    if policy == VisitType.BookingPolicy.VIEW or (moving and ticket_id is None):
         raise refusal
     local = ZoneInfo(zone)
     today, on = now.astimezone(local).date(), ref.starts_at.astimezone(local).date()
@@ -89,7 +89,7 @@ def permit_for_hold(
     if viewer.kind not in OWN or hold.purpose != Hold.Purpose.BOOKING:
         return None
     policy = hold.visit_type.booking_policy
-    if policy != VisitType.BookingPolicy.TICKET:
+    if policy not in WITH_TICKETS and (moving or ticket_id is None):
         return None
     return permit_to(
         viewer,

@@ -208,6 +208,31 @@ class OfferOver(WithAlternatives):
     title = "This offer is over."
 
 
+class ClosingChanged(DomainError):
+    """What the closing would affect is not what the member of staff saw.
+
+    `extra` names visits by id: `new` and `changed` since she looked, `gone`, and `lost`: their
+    chosen time cannot be had any more.
+    """
+
+    code = "closing-changed"
+    title = "Something has changed since you looked. Nothing was closed, moved or cancelled."
+
+
+class ClosingOutOfReach(DomainError):
+    """Visits of patients whom she does not look after would be affected."""
+
+    code = "closing-out-of-reach"
+    title = "Visits of patients outside your reach are affected. Ask the front desk."
+
+
+class CannotKeep(DomainError):
+    """The visit needs what is closed."""
+
+    code = "closing-cannot-keep"
+    title = "A visit that should stay needs what is being closed."
+
+
 class AppointmentsInTheWay(DomainError):
     """A block would cover time that is booked or held."""
 

@@ -40,9 +40,9 @@ def offered_supply(
     """Return what the opening is made of, if it may be booked by this viewer at `now`.
 
     Whether the time is free is judged by the database alone, at the claim. Where she needs a
-    ticket, the supply carries it: the one named, else the first to end. `moving`: a visit
-    keeps the ticket `ticket_id` that it has. `planned`: a clinician's plan asks for the visit,
-    whatever the booking policy and however far ahead.
+    ticket or names one, the supply carries it: the one named, else the first to end. `moving`:
+    a visit keeps the ticket `ticket_id` that it has. `planned`: a clinician's plan asks for the
+    visit, whatever the booking policy and however far ahead.
     Raises: NotFound, NotSelfBookable, TicketDates, TicketUsed, NotOffered.
     """
     policy, supplies = supply_for(
@@ -58,7 +58,9 @@ def offered_supply(
     if planned:
         further = replace(supply.visit, horizon=max(supply.visit.horizon, PLANNED_AHEAD))
         supply = replace(supply, visit=further)
-    elif viewer.kind in OWN and policy != VisitType.BookingPolicy.DIRECT:
+    elif viewer.kind in OWN and (
+        policy != VisitType.BookingPolicy.DIRECT or (ticket_id is not None and not moving)
+    ):
         permit = permit_to(
             viewer,
             policy=policy,
