@@ -5,9 +5,8 @@ from appointments.services.answering import accept, decline
 from appointments.services.blocking import block_time, lift_block
 from appointments.services.booking import book, book_held
 from appointments.services.changing import cancel, change_status, start
+from appointments.services.clearing import Closed, Decision
 from appointments.services.closing import (
-    Closed,
-    Decision,
     close,
     lift_closure,
     require_may_close,

@@ -14,8 +14,8 @@ from accounts.models import User
 from appointments.models import Block, SiteClosure
 from core.db import identity, system
 from core.models import AuditEvent
+from tests.appointments.closings import dies, tickets
 from tests.appointments.factories import MONDAY, Surgery, book, surgery
-from tests.appointments.test_closing import dies, tickets
 from tests.appointments.waitlist import visit_now
 from tests.cast import Cast
 

@@ -10,8 +10,8 @@ from appointments import services
 from appointments.impact import AHEAD, Closing
 from appointments.models import Appointment, Block, Hold, SiteClosure
 from core.db import identity, system
+from tests.appointments.closings import cancelled, close, doctor, moved, site
 from tests.appointments.factories import MONDAY, Surgery, book, surgery
-from tests.appointments.test_closing import cancelled, close, doctor, moved, site
 from tests.appointments.test_holds import book_held, hold
 from tests.appointments.test_moving import move
 from tests.appointments.test_race import crowd, no_overlaps
