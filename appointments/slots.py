@@ -157,7 +157,7 @@ def wall_instant(wall: datetime, zone: str) -> datetime:
 
     Where the clock skips it, the moment of the skip.
     """
-    first, _ = _instants(ZoneInfo(zone), wall)
+    first, _ = instants(ZoneInfo(zone), wall)
     return datetime.fromtimestamp(first, UTC)
 
 

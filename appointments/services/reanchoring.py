@@ -104,6 +104,7 @@ def _reanchor(visit_id: UUID, *, now: datetime) -> bool:
                 kind=ResourceClaim.Kind.BOOKING,
                 held_for=visit.id,
                 patient_id=visit.patient_id,
+                site=visit.location_id,
                 now=now,
                 moving=True,
             )
