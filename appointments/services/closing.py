@@ -81,14 +81,15 @@ def close(
     `decisions` has every visit in the way, as the member of staff saw it. Whoever is cancelled
     gets a ticket to book anew, but where only the clinic books, and never after a death.
     `reason` is for staff. Each patient hears of her visit once, by its own event.
-    Raises: NotFound, Forbidden, InvalidInput, ClosingOutOfReach, CannotKeep, ClosingChanged;
-    then nothing has changed.
+    Raises: NotFound, Forbidden, InvalidInput, StatusConflict, ClosingOutOfReach, CannotKeep,
+    ClosingChanged; then nothing has changed.
     """
     require_may_close(viewer, closing, now=now)
     if not reason.strip():
         raise invalid("reason", "required", "Say why.")
     if cancellation not in REASONS:
         raise invalid("cancellation", "invalid_choice", "Not a reason here.")
+    _refuse_the_same_again(viewer, closing)
     done: list[Closed] = []
 
     def attempt() -> None:
@@ -104,6 +105,19 @@ def close(
             break
         return done[-1]
     raise changed(viewer, closing, decisions)
+
+
+def _refuse_the_same_again(viewer: Viewer, closing: Closing) -> None:
+    """Let a page that is sent twice close once. Raises: StatusConflict."""
+    standing = SiteClosure.objects.filter(
+        location_id=closing.location_id,
+        starts_at=closing.starts_at,
+        ends_at=closing.ends_at,
+        made_by_id=viewer.user_id,
+        lifted_at__isnull=True,
+    )
+    if closing.location_id is not None and standing.exists():
+        raise StatusConflict("You have closed this place for this time already.")
 
 
 def lift_closure(*, viewer: Viewer, closure_id: UUID, now: datetime) -> SiteClosure:

@@ -215,3 +215,11 @@ def test_a_place_is_opened_again_from_its_list(client: Client, cast: Cast, clini
     closure.refresh_from_db()
     assert closure.lifted_by == cast.desk
     assert desk.get(reverse("admin:appointments_siteclosure_add")).status_code in (302, 403, 404)
+
+
+def test_a_page_sent_twice_closes_once(client: Client, cast: Cast, clinic: Surgery) -> None:
+    desk = signed_in(client, cast.desk)
+    body = asked(clinic) | {"confirm": "1"}
+    assert "already" not in sent(desk, body)
+    assert "You have closed this place for this time already." in sent(desk, body)
+    assert SiteClosure.objects.count() == 1
