@@ -93,7 +93,7 @@ def measure_intake(
             say(f"intake: {count} messages over {connections} MLLP connection(s)")
             rows.append(_mllp(process, post.messages(count), connections, faults))
         memory = _memory(process, post, size, say, faults)
-    token = _token(laboratory)
+    token = token_for(laboratory)
     for clients in CONNECTIONS:
         say(f"intake: {size.fhir} FHIR bundles from {clients} client(s)")
         rows.append(_fhir(product, post.bundles(size.fhir), token, clients, faults))
@@ -175,7 +175,7 @@ def _row(
     }
 
 
-def _token(laboratory: SendingLaboratory) -> str:
+def token_for(laboratory: SendingLaboratory) -> str:
     """Register the OAuth client of the laboratory and give it a token, as the owner."""
     owner, token = settings.OWNER_DATABASE, secrets.token_urlsafe(32)
     SendingLaboratory.objects.using(owner).filter(pk=laboratory.pk).update(client_id=_CLIENT)

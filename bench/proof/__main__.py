@@ -33,7 +33,7 @@ def main(arguments: Sequence[str]) -> int:
     options = _options(arguments)
     if options.list:
         for part in PARTS:
-            print(f"{part.name:<10} {part.title}")
+            print(f"{part.name:<12} {part.title}")
         return 0
     if sys.platform != "linux":
         print("The proof kills processes and reads /proc: it needs Linux.", file=sys.stderr)

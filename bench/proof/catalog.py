@@ -30,6 +30,8 @@ PARTS = (
     Part("samples", "every sample message through the listener", ("HL7-2",), seed=7),
     Part("judging", "no result in range without a range", ("HL7-7",), seed=7, servers=False),
     Part("fuzz", "mutated messages and framing attacks", ("HL7-1", "HL7-2"), seed=7),
+    Part("acknowledged", "doors killed between receipt and answer", ("HL7-5",), seed=7),
+    Part("poison", "one message that cannot be filed", ("HL7-6",), seed=7),
     Part("reminders", "reminders while workers are killed", ("JOB-1", "JOB-3"), seed=7),
     Part("mutants", "planted bugs that a test must catch", (), seed=7, servers=False),
     Part("journey", "the main story from outside", (), seed=7, servers=False),
