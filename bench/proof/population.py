@@ -1,7 +1,7 @@
 """Invented patients of a laboratory: twins, namesakes and near numbers among them."""
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from uuid import UUID
 
@@ -54,15 +54,8 @@ def open_organization() -> Organization:
 
 
 def populate(organization: Organization, chance: random.Random, *, count: int) -> list[Resident]:
-    """Register `count` people with consecutive numbers.
-
-    Of every hundred, two are twins, four share a name, and two are one person twice.
-    """
-    people = [_person(number, chance) for number in range(count)]
-    for at in range(0, count - 5, 100):
-        _like(people, at + 1, at, given_name="Zwilla")
-        people[at + 3] = _with(people[at + 3], family_name=people[at + 2].family_name)
-        _like(people, at + 5, at + 4)
+    """Register `count` people; see `people_of`."""
+    people = people_of(chance, count=count)
     register_for_matching(people=people, organization=organization, now=utc_now())
     with identity(system("registration")):
         ids = dict(
@@ -73,6 +66,20 @@ def populate(organization: Organization, chance: random.Random, *, count: int) -
         key = (person.family_name, person.birth_date)
         shared[key] = shared.get(key, 0) + 1
     return [Resident(ids[p.number], p, shared[(p.family_name, p.birth_date)] > 1) for p in people]
+
+
+def people_of(chance: random.Random, *, count: int) -> list[NewPatient]:
+    """Return `count` people with consecutive numbers.
+
+    The first six of every hundred are twins, two who share a whole name, and one person twice.
+    """
+    people = [_person(number, chance) for number in range(count)]
+    for at in range(0, count - 5, 100):
+        _like(people, at + 1, at, given_name="Zwilla")
+        one, other = people[at + 2], people[at + 3]
+        people[at + 3] = replace(other, family_name=one.family_name, given_name=one.given_name)
+        _like(people, at + 5, at + 4)
+    return people
 
 
 def _person(number: int, chance: random.Random) -> NewPatient:
@@ -86,25 +93,9 @@ def _person(number: int, chance: random.Random) -> NewPatient:
     )
 
 
-def _with(person: NewPatient, *, family_name: str) -> NewPatient:
-    return NewPatient(
-        number=person.number,
-        authority=person.authority,
-        family_name=family_name,
-        given_name=person.given_name,
-        birth_date=person.birth_date,
-        sex=person.sex,
-    )
-
-
 def _like(people: list[NewPatient], at: int, other: int, *, given_name: str = "") -> None:
     """Give the person at `at` the name and birth date of `other`, with her own number."""
     person = people[other]
-    people[at] = NewPatient(
-        number=people[at].number,
-        authority=person.authority,
-        family_name=person.family_name,
-        given_name=given_name or person.given_name,
-        birth_date=person.birth_date,
-        sex=person.sex,
+    people[at] = replace(
+        person, number=people[at].number, given_name=given_name or person.given_name
     )

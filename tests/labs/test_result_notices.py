@@ -344,6 +344,25 @@ def test_a_held_result_is_told_of_once_when_it_is_released(cast: Cast, start: da
     assert sent_to(ANNA) == 1
 
 
+def test_a_release_within_a_second_is_told(cast: Cast, start: datetime) -> None:
+    """The occurrence names whole seconds, rounded up here."""
+    deliver(start, Obx("31"))
+    placed = place(cast, the_report(), start)
+    work_off(start)
+    assert sent_to(ANNA) == 0
+    at = start + HOUR + timedelta(milliseconds=700)
+    lift(cast, placed, at)
+    work_off(at)
+    assert sent_to(ANNA) == 1
+
+
+def test_an_order_that_is_pending_is_told(cast: Cast, start: datetime) -> None:
+    """It brought no result, and is news all the same."""
+    deliver(start, status="I")
+    work_off(start)
+    assert sent_to(ANNA) == 1
+
+
 def test_a_hold_that_commits_just_before_the_claim_wins(cast: Cast, start: datetime) -> None:
     wish(cast, NOW, start)
     deliver(start, Obx("31"))

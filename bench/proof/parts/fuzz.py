@@ -131,7 +131,9 @@ def _exchange(
         for piece in pieces:
             sender.send(piece)
         sender.finish()
+        started = time.perf_counter()
         got = [ack_code(answer) for answer in sender.rest()]
+    tally.slowest_s = max(tally.slowest_s, time.perf_counter() - started)
     tally.frames += len(wanted)
     tally.answers.update(got)
     tally.unanswered += max(0, len(wanted) - len(got))
@@ -149,7 +151,7 @@ def _too_large(port: int, residents: Sequence[Resident], chance: random.Random) 
     return tally
 
 
-def _balance(evidence: Evidence, answers: int) -> dict[str, int]:
+def _balance(evidence: Evidence, answers: Counter[str]) -> dict[str, int]:
     """Compare what was answered with what is kept, filed, refused or set aside."""
     with identity(system("lab-intake")):
         receipts = Counter(InboundMessage.objects.values_list("receipt", flat=True))
@@ -157,7 +159,14 @@ def _balance(evidence: Evidence, answers: int) -> dict[str, int]:
         outcomes = Counter(Filing.objects.values_list("outcome", flat=True))
         unfiled = UnfiledMessage.objects.count()
     kept = sum(receipts.values())
-    evidence.expect_equal(kept, answers, "messages kept, for as many answers")
+    settled = outcomes.total() + kept - receipts["accepted"]
+    evidence.expect_equal(kept, answers.total(), "messages kept, for as many answers")
+    evidence.expect_equal(
+        settled, answers.total(), "messages filed, queued, repeated, set aside, tests or refused"
+    )
+    evidence.expect_equal(
+        receipts["refused"], answers["AE"] + answers["AR"], "messages refused, for as many AE, AR"
+    )
     evidence.expect_equal(sum(outcomes.values()), receipts["accepted"], "passes over accepted ones")
     evidence.expect_equal(unfiled, 0, "accepted messages left unfiled")
     evidence.expect_equal(empty, 0, "messages kept without their bytes")
@@ -231,7 +240,7 @@ def prove(run: Run) -> Evidence:
         "unanswered": unanswered,
         "slowest_answer_s": round(slowest, 2),
         "failed": failed,
-        **_balance(evidence, answers.total()),
+        **_balance(evidence, answers),
         **_results(evidence, owners, residents),
     }
     figures = evidence.figures
