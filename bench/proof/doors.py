@@ -112,6 +112,7 @@ class MllpLine:
 class HttpsLine:
     def __init__(self, port: int, token: str) -> None:
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60.0)
+        self._connection.connect()
         self._headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/hl7-v2"}
 
     def ask(self, message: bytes) -> str:

@@ -1,6 +1,6 @@
 """Who is told of results and comments: once, only of what may be read."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
