@@ -109,6 +109,8 @@ def close(
 
 def _refuse_the_same_again(viewer: Viewer, closing: Closing) -> None:
     """Let a page that is sent twice close once. Raises: StatusConflict."""
+    if closing.location_id is None:
+        return
     standing = SiteClosure.objects.filter(
         location_id=closing.location_id,
         starts_at=closing.starts_at,
@@ -116,7 +118,7 @@ def _refuse_the_same_again(viewer: Viewer, closing: Closing) -> None:
         made_by_id=viewer.user_id,
         lifted_at__isnull=True,
     )
-    if closing.location_id is not None and standing.exists():
+    if standing.exists():
         raise StatusConflict("You have closed this place for this time already.")
 
 
