@@ -21,7 +21,7 @@ pytestmark = pytest.mark.django_db
 
 # Statements, those of sign-in, identity and audit among them.
 PAGES = {
-    "front": ("admin:index", "", 16),
+    "front": ("admin:index", "", 20),
     "reports": ("admin:labs_diagnosticreport_changelist", "", 15),
     "unreviewed": ("admin:labs_diagnosticreport_changelist", "?reviewed=no", 14),
     "disagree": (
