@@ -5,6 +5,7 @@ are made inside `core.db.identity(system(...))`, as background work would make t
 imported inside the fixtures, so that the tests of pure rules need none of it.
 """
 
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from accounts.models import User
     from tests.cast import Cast, SignIn
+    from tests.machine import Machine
 
 # A change is judged by the same cases each time, on however slow a machine; new ones are looked
 # for with `--hypothesis-profile=search`.
@@ -37,6 +39,27 @@ def _fast_emptying() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(TransactionTestCase, "_fixture_teardown", empty)
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _travelling() -> Iterator[None]:
+    """A test that travels in time takes the machine along: its clock is not set, time passes."""
+    from core import clock
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(clock, "_clock", clock.SteadyClock(running_ns=lambda: time.time_ns()))
+        yield
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch, now: datetime) -> "Machine":
+    """The portal runs on a machine whose clock the test sets."""
+    from core import clock
+    from tests.machine import Machine
+
+    made = Machine(now)
+    monkeypatch.setattr(clock, "_clock", made.clock())
+    return made
 
 
 @pytest.fixture
