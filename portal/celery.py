@@ -2,8 +2,12 @@
 claims its work from the database, so a second beat or a lost tick changes nothing."""
 
 import os
+from datetime import datetime
 
 from celery import Celery
+from celery.schedules import schedstate, schedule
+
+from core.clock import utc_now
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings.production")
 
@@ -12,9 +16,25 @@ app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 
 
+class Every(schedule):
+    """Every so many seconds, also when somebody sets the machine's clock.
+
+    By wall time, a bell last rung in what is now the future would be silent until then.
+    """
+
+    def __init__(self, run_every: float) -> None:
+        super().__init__(run_every, nowfun=utc_now)
+
+    def is_due(self, last_run_at: datetime) -> schedstate:
+        return super().is_due(min(last_run_at, utc_now()))
+
+    def __reduce__(self) -> tuple[type, tuple[float]]:
+        return type(self), (self.seconds,)
+
+
 def _tick(task: str, seconds: float, *, expires: int) -> dict[str, object]:
     """A bell that is worthless after `expires` seconds: the next one rings soon."""
-    return {"task": task, "schedule": seconds, "options": {"expires": expires}}
+    return {"task": task, "schedule": Every(seconds), "options": {"expires": expires}}
 
 
 app.conf.beat_schedule = {

@@ -13,7 +13,7 @@ from prometheus_client.core import REGISTRY, GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from core.clock import utc_now
+from core.clock import clock_step, utc_now
 from core.events import dead_deliveries, oldest_undelivered_at
 from labs.services.intake import oldest_unprocessed_at
 from notifications.selectors import counts_by_state, oldest_due_at
@@ -70,6 +70,11 @@ class QueueCollector:
                 "linden_oldest_undelivered_event_seconds",
                 "Age of the oldest event that is due and not delivered",
                 value=_age(oldest_undelivered_at(), now),
+            ),
+            GaugeMetricFamily(
+                "linden_clock_step_seconds",
+                "How far the machine's clock was set from the time in use, in this process",
+                value=clock_step().total_seconds(),
             ),
             GaugeMetricFamily(
                 "linden_dead_deliveries",

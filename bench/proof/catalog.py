@@ -33,6 +33,7 @@ PARTS = (
     Part("acknowledged", "doors killed between receipt and answer", ("HL7-5",), seed=7),
     Part("poison", "one message that cannot be filed", ("HL7-6",), seed=7),
     Part("reminders", "reminders while workers are killed", ("JOB-1", "JOB-3"), seed=7),
+    Part("clock", "the clock is set while everything runs", ("TIME-3",), seed=7),
     Part("mutants", "planted bugs that a test must catch", (), seed=7, servers=False),
     Part("journey", "the main story from outside", (), seed=7, servers=False),
 )

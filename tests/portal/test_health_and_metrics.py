@@ -12,6 +12,7 @@ from core.ids import new_id
 from notifications.models import Notification
 from portal.metrics import QueueCollector
 from tests.cast import Cast
+from tests.machine import Machine
 from worklist.models import Urgency, WorkItem
 from worklist.services import Fact, raise_item
 
@@ -104,3 +105,9 @@ def test_metrics_hold_route_templates_and_no_ids(client: Client, cast: Cast) -> 
     assert 'route="api/v1/patients/<str:patient_ref>/results"' in body
     assert str(cast.anna.pk) not in body
     assert "linden_intake_lag_seconds" in body
+
+
+def test_a_clock_that_was_set_is_shown(machine: Machine) -> None:
+    assert gauges()["linden_clock_step_seconds"] == 0
+    machine.wall += timedelta(hours=1)
+    assert gauges()["linden_clock_step_seconds"] == 3600

@@ -36,12 +36,15 @@ def zone_at_noon(now: datetime) -> str:
     return f"Etc/GMT{-ahead:+d}" if ahead else "Etc/GMT"
 
 
-def _ask_everybody(people: list[Person], clinic: Clinic, zone: str, now: datetime) -> None:
+def ask_everybody(people: list[Person], clinic: Clinic, zone: str, now: datetime) -> None:
     """Give everybody a weekly check-in that opens at noon of today, where she is."""
     load_questionnaire(SHIPPED[0], now=now)
     today = now.astimezone(ZoneInfo(zone)).date()
     with owner() as connection:
-        connection.execute("UPDATE accounts_user SET zone = %s", [zone])
+        connection.execute(
+            "UPDATE accounts_user SET zone = %s WHERE id = ANY(%s)",
+            [zone, [person.user_id for person in people]],
+        )
         connection.execute("ANALYZE")
     with identity(system("check-ins")):
         for person in people:
@@ -158,7 +161,7 @@ def prove(run: Run) -> Evidence:
     clinic = open_clinic(now=now)
     with owner() as connection:
         people = load_people(connection, count=wanted, clinic=clinic, now=now)
-    _ask_everybody(people, clinic, zone, now)
+    ask_everybody(people, clinic, zone, now)
     run.say(f"{wanted} check-ins are due; {kills_wanted} kills")
     with receiving(run.chance("receiver")) as receiver:
         environment = {
