@@ -49,6 +49,23 @@ REACH: dict[Role, dict[Area, str]] = {
 }
 
 
+class Capability(StrEnum):
+    """What some roles may do beyond what an area lets them do."""
+
+    OVERRIDE_BOOKING_RULES = "override_booking_rules"
+
+
+CAPABILITIES: dict[Role, frozenset[Capability]] = {
+    Role.NURSE: frozenset({Capability.OVERRIDE_BOOKING_RULES}),
+    Role.CLINICIAN: frozenset({Capability.OVERRIDE_BOOKING_RULES}),
+}
+
+
+def roles_with(capability: Capability) -> frozenset[Role]:
+    """Return the roles that have a capability."""
+    return frozenset(role for role, held in CAPABILITIES.items() if capability in held)
+
+
 def areas_of_roles(roles: set[str]) -> frozenset[str]:
     """Return every area that a holder of `roles` may use at all."""
     return frozenset(area for role in roles for area in REACH[Role(role)])

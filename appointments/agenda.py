@@ -46,6 +46,7 @@ class Entry:
     lanes: int
     visit: Appointment | None = None
     words: str = ""
+    overbooked: bool = False
 
 
 @dataclass(slots=True)
@@ -235,6 +236,10 @@ def _fill(
     }
     blocks = dict(Block.objects.filter(id__in=held_for).values_list("id", "reason"))
     lanes = {one.id: one.lanes for one in resources}
+    wide = dict(lanes)
+    for claim in claims:
+        if claim.kind != ResourceClaim.Kind.BLOCK:
+            wide[claim.resource_id] = max(wide[claim.resource_id], claim.lane + 1)
     for claim in claims:
         visit = visits.get(claim.held_for)
         lower, upper = claim.during.lower, claim.during.upper
@@ -250,7 +255,8 @@ def _fill(
                         from_minute=from_minute,
                         until_minute=until_minute,
                         lane=0 if whole else claim.lane,
-                        lanes=1 if whole else max(lanes[claim.resource_id], claim.lane + 1),
+                        lanes=1 if whole else wide[claim.resource_id],
+                        overbooked=not whole and claim.lane >= lanes[claim.resource_id],
                         visit=visit,
                         words=blocks.get(claim.held_for, ""),
                     )

@@ -30,7 +30,7 @@ SELECT v.id, v.duration_minutes, v.buffer_before_minutes, v.buffer_after_minutes
     WHERE x.schedule_id = s.id AND x.date BETWEEN %(first)s AND %(last)s),
   (SELECT json_agg(h.date) FROM accounts_holiday h
     WHERE h.organization_id = v.organization_id AND h.date BETWEEN %(first)s AND %(last)s),
-  (SELECT json_agg(json_build_array(n.kind, c.id, c.lanes) ORDER BY n.kind, c.id)
+  (SELECT json_agg(json_build_array(n.kind, c.id, c.lanes, c.overbook_lanes) ORDER BY n.kind, c.id)
     FROM appointments_visittypeneed n
     LEFT JOIN appointments_resource c
       ON c.kind = n.kind AND c.location_id = s.location_id AND c.is_active
@@ -40,10 +40,12 @@ SELECT v.id, v.duration_minutes, v.buffer_before_minutes, v.buffer_after_minutes
       extract(epoch FROM k.ends_at)::bigint))
     FROM appointments_siteclosure k
     WHERE k.location_id = s.location_id AND k.lifted_at IS NULL
-      AND k.ends_at >= %(first)s AND k.starts_at < %(last)s::date + 1)
+      AND k.ends_at >= %(first)s AND k.starts_at < %(last)s::date + 1),
+  s.overbook_lanes
 FROM appointments_visittype v
 LEFT JOIN (
   SELECT sv.visittype_id, s.id, s.resource_id, r.name AS resource_name, r.lanes,
+    r.overbook_lanes,
     l.id AS location_id, l.name AS location_name, l.zone
   FROM appointments_schedule_visit_types sv
   JOIN appointments_schedule s ON s.id = sv.schedule_id AND s.is_active
@@ -95,7 +97,8 @@ class Supply:
     """A schedule that offers a visit type, with everything `slots` asks for but claims.
 
     `pools` has one entry for each resource the visit needs: the places that meet it. `permit`
-    is the ticket that lets her book it herself, where she needs one.
+    is the ticket that lets her book it herself, where she needs one. `overbooking` has the places
+    that only an override fills, and `overrides` the rules that one has set aside.
     """
 
     schedule_id: UUID
@@ -108,7 +111,14 @@ class Supply:
     hours: Hours
     visit: VisitRule
     pools: tuple[tuple[Place, ...], ...]
+    overbooking: tuple[tuple[Place, ...], ...] = ()
     permit: Permit | None = None
+    overrides: frozenset[str] = frozenset()
+
+    @property
+    def beyond(self) -> tuple[tuple[Place, ...], ...]:
+        """Return, for each pool, the places for overbooking that may be used."""
+        return self.overbooking if "overbook" in self.overrides else ((),) * len(self.pools)
 
 
 def _visit_rule(row: tuple[Any, ...]) -> VisitRule:
@@ -152,14 +162,25 @@ def _hours(row: tuple[Any, ...]) -> Hours:
     )
 
 
-def _pools(row: tuple[Any, ...]) -> tuple[tuple[Place, ...], ...]:
-    own = tuple(Place(row[8], lane) for lane in range(row[10]))
+_Pools = tuple[tuple[Place, ...], ...]
+
+
+def _pools(row: tuple[Any, ...]) -> tuple[_Pools, _Pools]:
+    """Return the places that meet each need, and those beyond for overbooking."""
+    lanes, more = row[10], row[19]
+    own = tuple(Place(row[8], lane) for lane in range(lanes + more))
     others: dict[str, list[Place]] = defaultdict(list)
-    for kind, resource_id, lanes in row[17] or ():
+    beyond: dict[str, list[Place]] = defaultdict(list)
+    for kind, resource_id, count, extra in row[17] or ():
         places = others[kind]
         if resource_id is not None:
-            places.extend(Place(UUID(resource_id), lane) for lane in range(lanes))
-    return (own, *(tuple(places) for places in others.values()))
+            found = [Place(UUID(resource_id), lane) for lane in range(count + extra)]
+            places.extend(found[:count])
+            beyond[kind].extend(found[count:])
+    return (
+        (own[:lanes], *(tuple(places) for places in others.values())),
+        (own[lanes:], *(tuple(beyond[kind]) for kind in others)),
+    )
 
 
 def supply_for(
@@ -238,10 +259,12 @@ def supplies_for(
             booking_policy=row[6],
             hours=_hours(row),
             visit=_visit_rule(row),
-            pools=_pools(row),
+            pools=pools,
+            overbooking=beyond,
         )
         for row in rows
         if row[7] is not None
+        for pools, beyond in [_pools(row)]
     ]
     policies = {row[0]: row[6] for row in rows}
     narrowed = schedule_id or location_ids or practitioner_ids

@@ -61,7 +61,7 @@ def _box(entry: Entry, from_minute: int, until_minute: int) -> Box:
     shown = visit is not None
     return Box(
         title=person(visit.patient) if visit else _WORDS[entry.kind],
-        detail=f"{visit.visit_type.name} · {_state(visit)}" if visit else entry.words,
+        detail=_detail(visit, entry) if visit else entry.words,
         time=f"{_clock(entry.from_minute)}–{_clock(entry.until_minute)}",  # noqa: RUF001
         link=reverse("admin:appointments_appointment_change", args=[visit.pk]) if visit else "",
         kind="visit" if shown else entry.kind,
@@ -72,6 +72,11 @@ def _box(entry: Entry, from_minute: int, until_minute: int) -> Box:
         ),
         short=height < _TWO_LINES_REM,
     )
+
+
+def _detail(visit: Appointment, entry: Entry) -> str:
+    words = [visit.visit_type.name, _state(visit)]
+    return " · ".join([*words, "overbooked"] if entry.overbooked else words)
 
 
 def _state(visit: Appointment) -> str:

@@ -12,17 +12,18 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path
+from unfold.widgets import UnfoldAdminTextInputWidget, UnfoldBooleanWidget
 
 from accounts.admin_base import RoleTabularInline
-from accounts.models import User
-from accounts.roles import Role
+from accounts.models import Membership, User
+from accounts.roles import Capability, Role, roles_with
 from appointments import services
 from appointments.admin.agenda import calendar_view
 from appointments.admin.board import board_view
 from appointments.admin.closing import closing_view
 from appointments.admin.echeckins import ShowsPreVisit
 from appointments.admin.own import ClinicClock, OwnRows, own_zone
-from appointments.models import Appointment, AppointmentHistory, Block
+from appointments.models import Appointment, AppointmentHistory, Block, BookingRule
 from appointments.opening_ids import opening_id
 from core.areas import Area
 from core.clock import utc_now
@@ -32,6 +33,15 @@ from patients.admin_base import StaffModelAdmin, shown_by
 
 _DESK = frozenset({Role.FRONT_DESK, Role.NURSE, Role.CLINICIAN})
 _Status = Appointment.Status
+_OVERRIDE = ("override_reason", "overbook")
+_WHY_NOT = {
+    "past": "This time is over.",
+    "too-soon": "This is sooner than this kind of visit allows. Nurses and clinicians may set that "
+    "aside, with a reason.",
+    "too-far": "This is further ahead than this kind of visit allows. Nurses and clinicians may "
+    "set that aside, with a reason.",
+    "no-such-time": "No visit of this kind begins then: see the hours of the schedule.",
+}
 
 
 class DayFilter(admin.SimpleListFilter):
@@ -76,10 +86,15 @@ class HistoryInline(RoleTabularInline):
     model = AppointmentHistory
     verbose_name_plural = "History"
     hide_title = True
-    fields = ("version", "at", "action", "status", "starts_at", "via", "by", "reason")
+    fields = ("version", "at", "action", "status", "starts_at", "via", "by", "reason", "set_aside")
     readonly_fields = fields
     ordering = ("version",)
     by = shown_by("actor", "By")
+
+    @admin.display(description="Rule set aside")
+    def set_aside(self, row: AppointmentHistory) -> str:
+        rules = ", ".join(BookingRule(rule).label for rule in row.overrides)
+        return f"{rules}: {row.override_reason}" if rules else "-"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         rows: QuerySet[Any] = super().get_queryset(request)
@@ -87,10 +102,33 @@ class HistoryInline(RoleTabularInline):
 
 
 class BookForm(forms.ModelForm):
+    """A visit at the desk. `override_reason` and `overbook` are for those who may use them."""
+
+    override_reason = forms.CharField(
+        required=False,
+        max_length=services.REASON_AT_MOST,
+        label="Why a rule is set aside",
+        widget=UnfoldAdminTextInputWidget,
+        help_text="Only when the visit is sooner or further ahead than usual, or overbooked. "
+        "The reason stays with the visit.",
+    )
+    overbook = forms.BooleanField(
+        required=False,
+        label="Use a place for overbooking",
+        widget=UnfoldBooleanWidget,
+        help_text="When every usual place is taken then.",
+    )
+
     class Meta:
         model = Appointment
         fields: ClassVar = ["patient", "schedule", "visit_type", "local_date", "local_time"]
         help_texts: ClassVar = {"local_time": "By the clock of the location."}
+
+    def override(self) -> services.Override | None:
+        reason, overbook = (self.cleaned_data.get(name) for name in _OVERRIDE)
+        if not reason and not overbook:
+            return None
+        return services.Override(reason=reason or "", overbook=bool(overbook))
 
 
 @admin.register(Appointment)
@@ -158,7 +196,7 @@ class AppointmentAdmin(ShowsPreVisit, OwnRows, StaffModelAdmin):
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
         if obj is None:
-            return list(BookForm.Meta.fields)
+            return [*BookForm.Meta.fields, *(_OVERRIDE if self._may_override(request) else ())]
         return [
             "when",
             "status",
@@ -174,6 +212,11 @@ class AppointmentAdmin(ShowsPreVisit, OwnRows, StaffModelAdmin):
             "cancellation_reason",
             *self.echeckin_field(request, obj),
         ]
+
+    @staticmethod
+    def _may_override(request: HttpRequest) -> bool:
+        held = Membership.objects.active_at(utc_now()).filter(user=request.user)  # type: ignore[misc]
+        return held.filter(role__in=roles_with(Capability.OVERRIDE_BOOKING_RULES)).exists()
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
         return [] if obj is None else self.get_fields(request, obj)
@@ -195,14 +238,20 @@ class AppointmentAdmin(ShowsPreVisit, OwnRows, StaffModelAdmin):
                 "The clock skips this time.",
                 errors=(FieldError("local_time", "no-such-time", "The clock skips it."),),
             )
-        made = services.book(
-            viewer=request.viewer,  # type: ignore[attr-defined]
-            patient_id=obj.patient_id,
-            opening=opening_id(
-                schedule_id=obj.schedule_id, visit_type_id=obj.visit_type_id, starts_at=starts_at
-            ),
-            now=utc_now(),
-        )
+        try:
+            made = services.book(
+                viewer=request.viewer,  # type: ignore[attr-defined]
+                patient_id=obj.patient_id,
+                opening=opening_id(
+                    schedule_id=obj.schedule_id,
+                    visit_type_id=obj.visit_type_id,
+                    starts_at=starts_at,
+                ),
+                override=form.override(),
+                now=utc_now(),
+            )
+        except services.NotOffered as refusal:
+            raise InvalidInput(_WHY_NOT[refusal.extra["reason"]]) from refusal
         obj.pk = made.pk
 
     # --- on the day: each selected visit by itself, refusals told one by one ---

@@ -79,10 +79,13 @@ class LocationAdmin(SupplyAdmin):
 
 @admin.register(Resource)
 class ResourceAdmin(SupplyAdmin):
-    list_display = ("name", "kind", "location", "lanes", "is_active")
+    list_display = ("name", "kind", "location", "lanes", "overbook_lanes", "is_active")
     list_filter = ("kind", "is_active")
     list_select_related = ("location",)
     ordering = ("name", "id")
+
+    def save_model(self, request: HttpRequest, obj: Resource, form: Any, change: bool) -> None:
+        services.save_resource(obj, now=utc_now())
 
 
 class NeedInline(RoleTabularInline):

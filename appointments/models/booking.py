@@ -6,7 +6,7 @@ and nobody by whom; a patient's claim lies behind row security.
 """
 
 from django.contrib.postgres.constraints import ExclusionConstraint
-from django.contrib.postgres.fields import DateTimeRangeField, RangeOperators
+from django.contrib.postgres.fields import ArrayField, DateTimeRangeField, RangeOperators
 from django.db import models
 from django.db.models import F, Q
 
@@ -153,8 +153,19 @@ class Appointment(BaseModel):
         return f"appointment {str(self.id)[-6:]}"
 
 
+class BookingRule(models.TextChoices):
+    """What staff may set aside for a reason; hours, the past and taken time they may not."""
+
+    LEAD_TIME = "lead-time", "Sooner than usual"
+    HORIZON = "horizon", "Further ahead than usual"
+    OVERBOOK = "overbook", "Overbooked"
+
+
 class AppointmentHistory(BaseModel):
-    """What an appointment was after one change, and who changed it. Rows are only added."""
+    """What an appointment was after one change, and who changed it. Rows are only added.
+
+    `overrides` are the rules that staff set aside for this change, with their reason.
+    """
 
     append_only = True
 
@@ -177,13 +188,26 @@ class AppointmentHistory(BaseModel):
     actor = models.ForeignKey(User, models.PROTECT, null=True, related_name="+")
     via = models.CharField(max_length=8, choices=Appointment.Via.choices)
     reason = models.CharField(max_length=12, blank=True)
+    overrides = ArrayField(
+        models.CharField(max_length=12, choices=BookingRule.choices), default=list, blank=True
+    )
+    override_reason = models.CharField(max_length=160, blank=True)
 
     class Meta:
         verbose_name_plural = "appointment history"
         constraints = [
             models.UniqueConstraint(
                 fields=["appointment", "version"], name="appointment_history_version_once"
-            )
+            ),
+            models.CheckConstraint(
+                condition=Q(overrides=[], override_reason="")
+                | ~Q(overrides=[]) & ~Q(override_reason=""),
+                name="appointment_history_override_has_a_reason",
+            ),
+            models.CheckConstraint(
+                condition=Q(overrides__contained_by=[str(rule) for rule in BookingRule]),
+                name="appointment_history_overrides",
+            ),
         ]
         indexes = [models.Index(fields=["patient", "at"], name="appointment_history_patient")]
 

@@ -50,7 +50,8 @@ class Resource(BaseModel):
     """A person, room, chair or scanner that a visit needs. FHIR Practitioner, Location, Device.
 
     `lanes` is how many visits it takes side by side: 1 for a person or a scanner, more for
-    overbooking that the clinic models on purpose.
+    a room with several places. `overbook_lanes` are as many more that only staff who may override
+    rules fill, each with a reason.
     """
 
     class Kind(models.TextChoices):
@@ -71,13 +72,27 @@ class Resource(BaseModel):
     kind = models.CharField(max_length=12, choices=Kind.choices)
     name = models.CharField(max_length=120)
     lanes = models.PositiveSmallIntegerField(default=1)
+    overbook_lanes = models.PositiveSmallIntegerField(
+        "places to overbook",
+        default=0,
+        help_text="So many visits more at a time, which only nurses and clinicians fill, each "
+        "with a reason. Nobody else is ever offered them.",
+    )
     is_active = models.BooleanField(default=True)
 
     class Meta:
         constraints = [
             models.CheckConstraint(condition=Q(lanes__gte=1, lanes__lte=50), name="resource_lanes"),
+            models.CheckConstraint(
+                condition=Q(overbook_lanes__lte=10), name="resource_overbook_lanes"
+            ),
         ]
         indexes = [models.Index(fields=["location", "kind"], name="resource_by_place")]
+
+    @property
+    def all_lanes(self) -> int:
+        """Return how many places it has, those for overbooking among them."""
+        return self.lanes + self.overbook_lanes
 
     def __str__(self) -> str:
         return self.name

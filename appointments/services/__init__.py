@@ -32,6 +32,13 @@ from appointments.services.ordering import (
     give_rebooking_ticket,
     order_ticket,
 )
+from appointments.services.overriding import (
+    REASON_AT_MOST,
+    Override,
+    OverrideNeedsReason,
+    OverrideNotPermitted,
+    may_override,
+)
 from appointments.services.planning import (
     book_plan,
     move_planned,
@@ -88,6 +95,7 @@ from appointments.services.requesting import (
     withdraw_request,
 )
 from appointments.services.supply import (
+    LanesInUse,
     TemplateNeverFits,
     TemplateOverlaps,
     add_availability,
@@ -98,12 +106,14 @@ from appointments.services.supply import (
     create_resource,
     create_schedule,
     create_visit_type,
+    save_resource,
 )
 from appointments.services.waitlist import leave, set_urgency
 
 __all__ = [
     "FEED_SCOPES",
     "NOTE_AT_MOST",
+    "REASON_AT_MOST",
     "STEPS_AT_MOST",
     "WINDOWS_AT_MOST",
     "AlreadyWaiting",
@@ -118,6 +128,7 @@ __all__ = [
     "Decision",
     "HoldExpired",
     "HoldRenewed",
+    "LanesInUse",
     "LinkOutdated",
     "NoWaitlist",
     "NotOffered",
@@ -128,6 +139,9 @@ __all__ = [
     "OfferOver",
     "OfferingOutcome",
     "OtherVisitType",
+    "Override",
+    "OverrideNeedsReason",
+    "OverrideNotPermitted",
     "PatientBusy",
     "PlanIncomplete",
     "PlanOrder",
@@ -184,6 +198,7 @@ __all__ = [
     "lift_block",
     "lift_closure",
     "make_feed",
+    "may_override",
     "move_planned",
     "offer_openings",
     "order_ticket",
@@ -202,6 +217,7 @@ __all__ = [
     "retire_consent",
     "revoke_feed",
     "revoke_plan",
+    "save_resource",
     "set_urgency",
     "start",
     "visit_file",

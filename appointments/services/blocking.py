@@ -52,7 +52,7 @@ def block_time(
     )
     try:
         claim(
-            pools=[[Place(resource.id, lane)] for lane in range(resource.lanes)],
+            pools=[[Place(resource.id, lane)] for lane in range(resource.all_lanes)],
             starts_at=starts_at,
             ends_at=ends_at,
             kind=ResourceClaim.Kind.BLOCK,
@@ -115,7 +115,7 @@ def cover(block: Block, *, now: datetime, leaving: Collection[UUID] | None = Non
     for lane, during in standing.values_list("lane", "during"):
         taken[lane].append((during.lower, during.upper))
     pieces: dict[Span, list[int]] = defaultdict(list)
-    for lane in range(block.resource.lanes):
+    for lane in range(block.resource.all_lanes):
         for piece in left_of((block.starts_at, block.ends_at), taken[lane]):
             pieces[piece].append(lane)
     for (starts_at, ends_at), lanes in sorted(pieces.items()):

@@ -1,5 +1,6 @@
 """Book visits. Each call runs in the caller's transaction and identity."""
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from typing import Any
@@ -14,6 +15,7 @@ from appointments.opening_ids import OpeningRef, read_opening_id
 from appointments.selectors import held_now
 from appointments.services.holding import end_hold, locked_hold
 from appointments.services.limits import check_limits
+from appointments.services.overriding import Override, record_override, set_aside
 from appointments.services.permission import permit_for_hold
 from appointments.services.refusals import (
     HoldExpired,
@@ -39,22 +41,30 @@ def book(
     patient_id: UUID | None = None,
     ticket_id: UUID | None = None,
     planned: bool = False,
+    override: Override | None = None,
 ) -> Appointment:
     """Book the opening with this id for the viewer's patient, or as staff for `patient_id`.
 
     Hours, lead time and horizon are judged at `now`, as they were for the list; whether the
     time is free is judged by the database alone. A time that is kept for her is hers.
     `ticket_id` names the ticket to use where she needs one, None any; `planned` as in
-    `offered_supply`.
+    `offered_supply`. `override` is for staff: what it had to set aside is kept with its reason.
     Raises: NotFound, NotSelfBookable, TicketDates, TicketUsed, NotOffered, TooManyVisits,
-    TooManyCancellations, SlotTaken, PatientBusy; then nothing was claimed.
+    TooManyCancellations, SlotTaken, PatientBusy, OverrideNotPermitted, OverrideNeedsReason; then
+    nothing was claimed.
     """
     patient = viewer.patient_id or patient_id
     if patient is None:
         raise ValueError("say for which patient")
     ref = read_opening_id(opening)
     supply = offered_supply(
-        viewer, patient_id=patient, ref=ref, ticket_id=ticket_id, planned=planned, now=now
+        viewer,
+        patient_id=patient,
+        ref=ref,
+        ticket_id=ticket_id,
+        planned=planned,
+        override=override,
+        now=now,
     )
     if not planned and supply.permit is None:
         check_limits(viewer, patient_id=patient, now=now)
@@ -73,7 +83,9 @@ def book(
                 site=supply.location_id,
                 now=now,
             )
-            _made(viewer, made, supply.permit, now=now)
+            rules = [] if override is None else set_aside(made, supply)
+            words = override.reason.strip() if override is not None and rules else ""
+            _made(viewer, made, supply.permit, overrides=rules, override_reason=words, now=now)
     except TimeTaken as lost:
         hers = held_now(viewer, patient_id=patient, ref=ref, now=now)
         if hers is None:
@@ -138,12 +150,29 @@ def _together(permit: Permit | None) -> AbstractContextManager[Any]:
     return nullcontext() if permit is None else transaction.atomic()
 
 
-def _made(viewer: Viewer, made: Appointment, permit: Permit | None, *, now: datetime) -> None:
+def _made(
+    viewer: Viewer,
+    made: Appointment,
+    permit: Permit | None,
+    *,
+    now: datetime,
+    overrides: Sequence[str] = (),
+    override_reason: str = "",
+) -> None:
     if permit is None:
         insert(made)
     else:
         _insert_with(made, permit)
-    follow(viewer, made, action=AppointmentHistory.Action.BOOK, now=now)
+    follow(
+        viewer,
+        made,
+        action=AppointmentHistory.Action.BOOK,
+        overrides=overrides,
+        override_reason=override_reason,
+        now=now,
+    )
+    if overrides:
+        record_override(made, overrides, now=now)
     publish(
         AppointmentBooked(subject_id=made.id, patient_id=made.patient_id, sequence=made.sequence),
         now=now,

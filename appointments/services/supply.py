@@ -11,12 +11,15 @@ from accounts.models import Organization
 from appointments.models import (
     Availability,
     AvailabilityException,
+    Block,
     Location,
     Resource,
     Schedule,
     VisitType,
     VisitTypeNeed,
 )
+from appointments.services.blocking import cover
+from core.db import identity, system
 from core.errors import DomainError, FieldError, InvalidInput
 
 
@@ -32,6 +35,13 @@ class TemplateOverlaps(DomainError):
 
     code = "template-overlaps"
     title = "This schedule has hours at this time already."
+
+
+class LanesInUse(DomainError):
+    """Somebody is booked where there would be no place any more."""
+
+    code = "lanes-in-use"
+    title = "Visits are booked in places that would be gone. Move them first."
 
 
 def _invalid(field: str, message: str) -> InvalidInput:
@@ -81,6 +91,26 @@ def create_resource(
     return Resource.objects.create(
         organization=organization, kind=kind, name=name, location=location, lanes=lanes
     )
+
+
+def save_resource(resource: Resource, *, now: datetime) -> None:
+    """Save a resource with its number of places; blocks cover places that are new, too.
+
+    Raises: LanesInUse.
+    """
+    with transaction.atomic():
+        try:
+            resource.save()
+        except IntegrityError as error:
+            if "resource_lanes_in_use" not in str(error.__cause__.diag.constraint_name):  # type: ignore[union-attr]
+                raise
+            raise LanesInUse() from error
+        # Whoever sets up resources may have no business with visits.
+        with identity(system("booking")):
+            for block in Block.objects.filter(
+                resource=resource, lifted_at__isnull=True, ends_at__gt=now
+            ).order_by("starts_at", "id"):
+                cover(block, now=now)
 
 
 def create_visit_type(

@@ -15,6 +15,7 @@ from appointments.models import (
 from appointments.opening_ids import OpeningRef
 from appointments.plans import PLANNED_AHEAD
 from appointments.selectors import appointments_for
+from appointments.services.overriding import Override, eased
 from appointments.services.permission import OWN, permit_to
 from appointments.services.refusals import NotOffered, VersionConflict, alternatives
 from appointments.slots import is_offered
@@ -36,14 +37,17 @@ def offered_supply(
     ticket_id: UUID | None = None,
     moving: bool = False,
     planned: bool = False,
+    override: Override | None = None,
 ) -> Supply:
     """Return what the opening is made of, if it may be booked by this viewer at `now`.
 
     Whether the time is free is judged by the database alone, at the claim. Where she needs a
     ticket or names one, the supply carries it: the one named, else the first to end. `moving`:
     a visit keeps the ticket `ticket_id` that it has. `planned`: a clinician's plan asks for the
-    visit, whatever the booking policy and however far ahead.
-    Raises: NotFound, NotSelfBookable, TicketDates, TicketUsed, NotOffered.
+    visit, whatever the booking policy and however far ahead. `override`: staff may set lead time
+    and horizon aside; the supply says which it was.
+    Raises: NotFound, NotSelfBookable, TicketDates, TicketUsed, NotOffered, OverrideNotPermitted,
+    OverrideNeedsReason.
     """
     policy, supplies = supply_for(
         viewer,
@@ -72,6 +76,8 @@ def offered_supply(
             now=now,
         )
         supply = replace(supply, permit=permit)
+    if override is not None:
+        supply = eased(viewer, supply, override, starts_at=ref.starts_at, now=now)
     answer = is_offered(hours=supply.hours, visit=supply.visit, starts_at=ref.starts_at, now=now)
     if answer != "yes":
         raise NotOffered(
@@ -84,17 +90,25 @@ def offered_supply(
 def spread(supply: Supply) -> Sequence[Sequence[Place]]:
     """Return the pools with the order of shared places varied by schedule.
 
-    Schedules that share rooms then reach for different ones first.
+    Schedules that share rooms then reach for different ones first. Places for overbooking are
+    there only for whoever may use them, and come last.
     """
     varied = []
-    for pool in supply.pools:
+    for pool, beyond in zip(supply.pools, supply.beyond, strict=True):
         turn = supply.schedule_id.int % len(pool) if pool else 0
-        varied.append([*pool[turn:], *pool[:turn]])
+        varied.append([*pool[turn:], *pool[:turn], *beyond])
     return varied
 
 
 def follow(
-    viewer: Viewer, visit: Appointment, *, action: str, now: datetime, reason: str = ""
+    viewer: Viewer,
+    visit: Appointment,
+    *,
+    action: str,
+    now: datetime,
+    reason: str = "",
+    overrides: Sequence[str] = (),
+    override_reason: str = "",
 ) -> None:
     """Add the history row and the change-feed line of the visit as it is now."""
     insert(
@@ -110,6 +124,8 @@ def follow(
             actor_id=viewer.user_id,
             via=viewer.kind,
             reason=reason,
+            overrides=list(overrides),
+            override_reason=override_reason,
         )
     )
     record_change(
