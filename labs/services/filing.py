@@ -461,9 +461,7 @@ def _collect_doubts(work: FilingPass, entry: Placed, row: Observation) -> None:
 
 
 def _says_otherwise(old: Observation, new: Observation) -> bool:
-    """Say whether what she saw before is different now; early results do not count."""
-    if old.status in ("registered", "preliminary"):
-        return False
+    """Say whether what she saw before reads differently now."""
     if new.value_type.upper() in BINARY_TYPES and old.content_hash != new.content_hash:
         return True
     facts = ("value_text", "unit_text", "range_text", "state", "flags", "body_site")

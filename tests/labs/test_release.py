@@ -184,6 +184,15 @@ def test_a_version_that_was_replaced_while_it_waited_is_never_told(
     assert first.announced_at is None
 
 
+def test_what_was_withdrawn_while_it_waited_is_never_told(cast: Cast, now: datetime) -> None:
+    rule_for_markers(cast)
+    deliver(now, Obx("28", **MARKER))
+    deliver(now + SECOND, Obx("28", status="W", **MARKER))
+    told = (feed_lines(), filed_events())
+    assert releasing.announce_due(now=now + H72 + SECOND) == 0
+    assert (feed_lines(), filed_events()) == told
+
+
 # --- holds --------------------------------------------------------------------------------------
 
 
@@ -228,6 +237,14 @@ def test_what_comes_under_a_held_report_is_held_and_a_correction_stays_held(
     assert seen(cast, now + SECOND) == []
     assert (feed_lines(), filed_events()) == (lines, events)
     assert seen(cast, placed.backstop_at) == ["28", "32"]
+
+
+def test_what_comes_under_two_holds_waits_for_the_later(cast: Cast, now: datetime) -> None:
+    deliver(now, Obx("31"))
+    place(cast, the_report(), now)
+    place(cast, the_report(), now, backstop_at=now + timedelta(days=3))
+    deliver(now + SECOND, Obx("32", status="C"), Obx("28", **MARKER))
+    assert {the_result().visible_from, the_result(ANNAS).visible_from} == {now + WEEK}
 
 
 def test_a_hold_never_shortens_what_a_rule_delays(cast: Cast, now: datetime) -> None:

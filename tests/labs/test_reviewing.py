@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 from django.db import DatabaseError, transaction
 
+from accounts.models import Membership, Organization
+from accounts.roles import Role
 from clinical.patient_text import NOT_REVIEWED, PROMISES
 from core.db import Identity, identity, system
 from core.errors import DomainError, Forbidden, NotFound
@@ -267,3 +269,13 @@ def test_the_database_lets_nobody_but_her_staff_write_a_review(
     )  # fmt: skip
     with identity(asking), pytest.raises(DatabaseError), transaction.atomic():
         row.save(force_insert=True)
+
+
+def test_a_role_at_a_clinic_that_is_closed_is_not_named(
+    cast: Cast, now: datetime, report: DiagnosticReport
+) -> None:
+    closed = Organization.objects.create(name="Closed Clinic", zone="Europe/Berlin")
+    Membership.objects.create(
+        user=cast.nurse, organization=closed, role=Role.CLINICIAN, valid_from=now - HOUR
+    )
+    assert review(report, cast.nurse, now).reviewer_role == "nurse"

@@ -317,3 +317,31 @@ def test_sub_ids_and_specimens_keep_results_apart(lab: None, now: datetime) -> N
     send(oru(Obr([Obx("35", sub_id="1")], specimen="S2")), now)
     with identity(system("lab-intake")):
         assert Observation.objects.filter(superseded_at__isnull=True).count() == 3
+
+
+SEEN = Obx("31")
+LATER = "20261120112500+0100"
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("sent", "told"),
+    [
+        (Obx("32", status="C"), True),
+        (Obx("31", unit="ukat/L", status="C"), True),
+        (Obx("31", range="10-35", status="C"), True),
+        (Obx("31", range="10-30", status="C"), True),
+        (Obx("31", flag="H", status="C"), True),
+        (Obx("31", status="C"), False),
+    ],
+    ids=["value", "unit", "range", "state", "flag", "nothing but the status"],
+)
+def test_whatever_reads_differently_is_told_as_a_correction(
+    cast: Cast, now: datetime, sent: Obx, told: bool
+) -> None:
+    laboratory(cast.clinic)
+    send(oru(Obr([SEEN])), now)
+    send(oru(Obr([sent], resulted=LATER)), now)
+    with identity(system("events")):
+        events = list(Event.objects.filter(type="labs.result.filed").order_by("id"))
+    assert [event.payload["corrected"] for event in events] == [False, told]
