@@ -30,8 +30,8 @@ SELECT DISTINCT ON (patient_id) patient_id, id FROM appointments_appointment
 WHERE status = 'booked' AND visit_type_id = %s AND starts_at > now() + interval '1 day'
 ORDER BY patient_id, starts_at DESC
 """
-_MOVED = "SELECT count(*) FROM appointments_appointment WHERE sequence > 0"
-_HELD = "SELECT count(*) FROM appointments_resourceclaim WHERE active AND kind = 'hold'"
+_MOVED = "SELECT coalesce(sum(sequence), 0) FROM appointments_appointment"
+_HELD = "SELECT count(*) FROM appointments_hold"
 _BOOKED = "SELECT count(*) FROM appointments_appointment WHERE status = 'booked'"
 
 
@@ -56,6 +56,16 @@ def post(person: Person, path: str, body: Any) -> str:
     return http_request(
         "POST", path, token=person.token, body=body, headers={"Idempotency-Key": str(uuid4())}
     )
+
+
+_LET_GO = """
+WITH gone AS (
+  UPDATE appointments_hold SET ended_at = now(), ending = 'released'
+  WHERE ended_at IS NULL RETURNING id
+)
+UPDATE appointments_resourceclaim SET active = false, ended_at = now()
+WHERE active AND held_for IN (SELECT id FROM gone)
+"""
 
 
 class Contests:
@@ -130,6 +140,9 @@ class Contests:
         return [post(one, APPOINTMENTS, {"opening": opening}) for one in self._racers(at)]
 
     def _hold(self, at: datetime) -> list[str]:
+        """Let everybody keep one opening; whoever kept one before has let it go."""
+        with owner() as connection:
+            connection.execute(_LET_GO)
         opening = self._opening(self._free[at][0], at)
         return [post(one, f"{ME}/holds", {"opening": opening}) for one in self._racers(at)]
 

@@ -64,6 +64,10 @@ class InboundMessage(BaseModel):
 
     class Meta:
         constraints = [
+            models.CheckConstraint(
+                condition=Q(sha256__regex="^[0-9a-f]{64}$") & ~Q(parser_version=""),
+                name="message_has_hash_and_parser",
+            ),
             # One accepted message a control id; a second one with another body is set aside.
             models.UniqueConstraint(
                 fields=["laboratory", "control_key"],

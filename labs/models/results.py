@@ -342,6 +342,10 @@ class Observation(BaseModel):
                 | Q(superseded_at__isnull=False, visible_from__isnull=True),
                 name="observation_stale_is_history",
             ),
+            models.CheckConstraint(
+                condition=~Q(parser_version="") & ~Q(rule_version=""),
+                name="observation_names_its_versions",
+            ),
         ]
         indexes = [
             models.Index(
