@@ -74,6 +74,14 @@ def _same_key(
     return {"rounds": rounds, "clients": SAME_KEY_CLIENTS, "answers": answers}
 
 
+def _workers(server: WebServer) -> list[int]:
+    """Return the workers, once there is one: the last was killed a moment ago."""
+    end = time.monotonic() + _PATIENCE_SECONDS
+    while not (found := server.workers()) and time.monotonic() < end:
+        time.sleep(0.1)
+    return found
+
+
 def _crashes(
     server: WebServer,
     practice: Practice,
@@ -92,7 +100,7 @@ def _crashes(
             opening, at = next(openings)
             person = _free_person(practice, at, number * CRASHED_CLIENTS + turn)
             requests.append(post(person, APPOINTMENTS, {"opening": opening}))
-        victim = chance.choice(server.workers())
+        victim = chance.choice(_workers(server))
         killing = threading.Timer(chance.uniform(0.15, 0.6), server.kill_worker, [victim])
         killing.start()
         broken += _unanswered(server.port, requests)
