@@ -34,6 +34,7 @@ from notifications.purposes import RULES, Purpose, PurposeRule
 from notifications.rechecks import Skip, Wait, recheck_of
 from notifications.selectors import quiet_of
 from notifications.wording import Message, WordingError, render
+from patients.grants import scopes_at
 from patients.models import CaregiverGrant, Patient
 
 log = structlog.get_logger(__name__)
@@ -234,7 +235,7 @@ def _with_facts(rows: QuerySet[Notification], now: datetime) -> QuerySet[Any]:
         is_staff_now=Exists(
             Membership.objects.active_at(now).filter(user_id=OuterRef("recipient_id"))
         ),
-        granted_scopes=grants.values("scopes")[:1],
+        granted_scopes=grants.annotate(allowed=scopes_at(now)).values("allowed")[:1],
         hidden_from_her=grants.values("hidden_resources")[:1],
     )
 

@@ -12,6 +12,7 @@ from core.db import identity, system
 from notifications.models import ChannelPreference, Notification, QuietHours
 from notifications.purposes import Purpose
 from notifications.quiet_hours import Quiet
+from patients.grants import scopes_at
 from patients.models import CaregiverGrant, Patient
 from patients.viewer import Viewer
 
@@ -38,10 +39,11 @@ def user_of_patient(patient_id: UUID) -> User | None:
 def caregivers_to_tell(patient_id: UUID, *, scope: Scope, about: UUID, at: datetime) -> list[User]:
     """Return whose grant reaches `scope` at `at` and does not hide the resource `about`."""
     grants = (
-        CaregiverGrant.objects.filter(
+        CaregiverGrant.objects.alias(allowed=scopes_at(at))
+        .filter(
             Q(valid_until__isnull=True) | Q(valid_until__gt=at),
             patient_id=patient_id,
-            scopes__contains=[scope],
+            allowed__contains=[scope],  # type: ignore[misc]
             revoked_at__isnull=True,
             valid_from__lte=at,
         )

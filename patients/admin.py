@@ -7,14 +7,16 @@ from django.contrib import admin
 from django.http import HttpRequest
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
-from accounts.admin_base import RoleTabularInline
+from accounts.admin_base import ConfigModelAdmin, RoleTabularInline
 from accounts.models import Organization
 from accounts.roles import Role
 from core.areas import Area
 from core.clock import utc_now
 from patients import selectors, services
 from patients.admin_base import StaffModelAdmin, viewer_of
+from patients.grants import scopes_at
 from patients.models import (
+    AgeBand,
     CaregiverGrant,
     CareTeamMember,
     ContactPause,
@@ -56,7 +58,14 @@ class FactInline(RoleTabularInline):
 
 class GrantInline(RoleTabularInline):
     model = CaregiverGrant
-    fields = ("scopes", "valid_from", "valid_until", "revoked_at")
+    fields = ("basis", "band", "scopes", "valid_from", "valid_until", "revoked_at")
+    readonly_fields = ("band",)
+
+    @admin.display(description="Gives now")
+    def band(self, obj: CaregiverGrant) -> str:
+        """What is left of a guardian's scopes at the patient's age."""
+        found = CaregiverGrant.objects.filter(pk=obj.pk).annotate(allowed=scopes_at(utc_now()))
+        return ", ".join(found.get().allowed) or "nothing"
 
 
 class PauseInline(RoleTabularInline):
@@ -200,6 +209,14 @@ class ProfileFactAdmin(StaffModelAdmin):
             now=utc_now(),
         )
         obj.pk = made.pk
+
+
+@admin.register(AgeBand)
+class AgeBandAdmin(ConfigModelAdmin):
+    """What guardians keep at each age. A change holds from now on, for everybody."""
+
+    list_display = ("from_years", "guardian_areas")
+    ordering = ("from_years",)
 
 
 @admin.register(ContactPause)

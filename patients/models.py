@@ -8,6 +8,7 @@ from django.db.models import F, Q
 
 from accounts.models import Organization, User
 from core.models import BaseModel
+from patients.ages import ADULT_AT
 from patients.names import normalised_family_name
 
 
@@ -203,9 +204,36 @@ class CareTeamMember(BaseModel):
         indexes = [models.Index(fields=["user", "patient"], name="care_team_by_user")]
 
 
-class CaregiverGrant(BaseModel):
-    """She lets somebody act for her: scopes, time, and what stays hidden. FHIR Consent."""
+class AgeBand(BaseModel):
+    """From which birthday on a guardian keeps which areas of a minor's record; see `ages`.
 
+    `guardian_areas` may be `*`, every area. The rows are the clinic's setting.
+    """
+
+    from_years = models.PositiveSmallIntegerField(unique=True)
+    guardian_areas = ArrayField(models.CharField(max_length=16), default=list, blank=True)
+
+    class Meta:
+        verbose_name = "age band"
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(from_years__lt=ADULT_AT) | Q(guardian_areas=[]),
+                name="age_band_adults_have_no_guardian",
+            ),
+        ]
+
+
+class CaregiverGrant(BaseModel):
+    """Somebody may act for her: why, scopes, time, and what stays hidden. FHIR Consent.
+
+    What a guardian's grant gives follows the patient's age; one that she gave does not.
+    """
+
+    class Basis(models.TextChoices):
+        INVITED = "invited", "Invited by her"
+        GUARDIAN = "guardian", "Guardian of a minor"
+
+    basis = models.CharField(max_length=8, choices=Basis.choices, default=Basis.INVITED)
     patient = models.ForeignKey(Patient, models.CASCADE, related_name="grants")
     caregiver = models.ForeignKey(User, models.PROTECT, related_name="grants")
     scopes = ArrayField(models.CharField(max_length=24))
@@ -223,6 +251,9 @@ class CaregiverGrant(BaseModel):
                 name="grant_open_once",
             ),
             models.CheckConstraint(condition=~Q(scopes=[]), name="grant_has_scopes"),
+            models.CheckConstraint(
+                condition=Q(basis__in=["invited", "guardian"]), name="grant_basis_known"
+            ),
             models.CheckConstraint(
                 condition=Q(valid_until__isnull=True) | Q(valid_from__lt=F("valid_until")),
                 name="grant_from_before_until",

@@ -13,6 +13,7 @@ from accounts.services import end_access
 from core import events
 from core.errors import DomainError, FieldError, InvalidInput, NotFound
 from core.models import AuditEvent
+from patients.ages import is_adult, mailbox
 from patients.models import CaregiverGrant, CareTeamMember, ContactPause, Enrolment, Patient
 from patients.services.writing import Change, locked_patient, writing
 
@@ -27,6 +28,13 @@ class AlreadyGranted(DomainError):
 
     code = "already-granted"
     title = "This person may act for her already. Change or end that first."
+
+
+class SharedMailbox(DomainError):
+    """What is sent to a minor must not reach her guardian."""
+
+    code = "shared-mailbox"
+    title = "A minor and her guardian need e-mail addresses of their own."
 
 
 class AlreadyOnTeam(DomainError):
@@ -86,10 +94,13 @@ def grant_caregiver(
     now: datetime,
     valid_until: datetime | None = None,
     hidden_resources: Sequence[UUID] = (),
+    basis: CaregiverGrant.Basis | str = CaregiverGrant.Basis.INVITED,
 ) -> CaregiverGrant:
     """Let `caregiver` act for her within `scopes`.
 
-    Raises: NotFound, InvalidInput, AlreadyGranted.
+    Only an adult invites; a guardian is recorded for a minor alone, and what she may see follows
+    the minor's age (`patients.ages`). A guardian's grant that age has ended gives way to a new
+    one. Raises: NotFound, InvalidInput, AlreadyGranted, SharedMailbox.
     """
     wanted = sorted({str(scope) for scope in scopes})
     if not wanted or not set(wanted) <= {str(scope) for scope in Scope}:
@@ -99,11 +110,17 @@ def grant_caregiver(
         patient = locked_patient(patient_id)
         if patient.user_id == caregiver.pk:
             raise InvalidInput(errors=(FieldError("caregiver", "self", "That is she herself."),))
-        if patient.grants.filter(caregiver=caregiver, revoked_at__isnull=True).exists():
+        adult = is_adult(patient.birth_date, zone=patient.zone, now=now)
+        _check_basis(patient, caregiver, basis, adult=adult)
+        standing = patient.grants.filter(caregiver=caregiver, revoked_at__isnull=True)
+        if adult:
+            standing.filter(basis=CaregiverGrant.Basis.GUARDIAN).update(revoked_at=now)
+        if standing.exists():
             raise AlreadyGranted()
         made = CaregiverGrant.objects.create(
             patient=patient,
             caregiver=caregiver,
+            basis=basis,
             scopes=wanted,
             hidden_resources=list(hidden_resources),
             valid_from=now,
@@ -113,6 +130,19 @@ def grant_caregiver(
         change.patient_id, change.resource_id = patient.pk, made.pk
         change.event = events.GrantChanged(subject_id=made.pk, patient_id=patient.pk, revoked=False)
     return made
+
+
+def _check_basis(patient: Patient, caregiver: User, basis: str, *, adult: bool) -> None:
+    """Raises: InvalidInput, SharedMailbox."""
+    if basis not in CaregiverGrant.Basis.values:
+        raise InvalidInput(errors=(FieldError("basis", "unknown", "Invited, or guardian."),))
+    guardian = basis == CaregiverGrant.Basis.GUARDIAN
+    if guardian and adult:
+        raise InvalidInput(errors=(FieldError("basis", "adult", "She is of age: she invites."),))
+    if not guardian and not adult:
+        raise InvalidInput(errors=(FieldError("basis", "minor", "She is a minor."),))
+    if guardian and patient.user and mailbox(patient.user.email) == mailbox(caregiver.email):
+        raise SharedMailbox()
 
 
 def revoke_grant(*, grant_id: UUID, now: datetime) -> None:
