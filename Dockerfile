@@ -21,4 +21,6 @@ RUN python manage.py collectstatic --noinput --settings portal.settings.build
 USER 10001
 EXPOSE 8000 2575
 CMD ["granian", "--interface", "wsgi", "--workers", "2", "--blocking-threads", "4", \
+     "--blocking-threads-idle-timeout", "600", "--backpressure", "256", \
+     "--respawn-failed-workers", "--workers-kill-timeout", "5", \
      "--host", "0.0.0.0", "--port", "8000", "--log-level", "warning", "portal.wsgi:application"]

@@ -1,11 +1,14 @@
 """The production-like set-up, read as data: no engine is needed to hold it to its promises."""
 
+import json
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+
+from runner.plan import Ports, linden
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
@@ -93,3 +96,18 @@ def test_the_image_runs_as_nobody_in_particular() -> None:
     assert re.search(r"^USER 10001$", dockerfile, re.MULTILINE)
     assert "--require-hashes" in dockerfile
     assert not re.search(r"^(ENV|ARG) .*(SECRET|PASSWORD)", dockerfile, re.MULTILINE)
+
+
+def test_the_image_serves_as_make_run_does() -> None:
+    """A worker that was killed comes back in both; only address and programs differ."""
+    command = re.search(r"^CMD (\[.*\])$", _unfolded(ROOT / "Dockerfile"), re.MULTILINE)
+    assert command is not None
+    served = json.loads(command[1])[1:]
+    plan = linden(Ports(web=8000, mllp=0, smtp=0, mail=0), Path("var"))
+    web = next(program for program in plan.programs if program.name == "web")
+    ours = list(web.argv[web.argv.index("granian") + 1 :])
+    assert sorted(ours) == sorted("127.0.0.1" if word == "0.0.0.0" else word for word in served)
+
+
+def _unfolded(file: Path) -> str:
+    return re.sub(r"\\\n\s*", "", file.read_text())
