@@ -6,6 +6,7 @@ from uuid import UUID
 from django.core.paginator import Page, Paginator
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.functional import cached_property
 from unfold.views import ChangeList
 
 COUNTED_UP_TO = 1000
@@ -17,12 +18,22 @@ class BoundedPaginator(Paginator):
     Later pages are reached with a filter or a search.
     """
 
+    template_name = "admin/labs/bounded_pages.html"
+
     @property
     def count(self) -> int:
-        if "count" not in self.__dict__:
-            rows: QuerySet[Any] = self.object_list.order_by()  # type: ignore[attr-defined]
-            self.__dict__["count"] = rows[:COUNTED_UP_TO].count()
-        return int(self.__dict__["count"])
+        return min(self._counted, COUNTED_UP_TO)
+
+    @cached_property
+    def _counted(self) -> int:
+        rows: QuerySet[Any] = self.object_list.order_by()  # type: ignore[attr-defined]
+        return rows[: COUNTED_UP_TO + 1].count()
+
+    @property
+    def words(self) -> str:
+        """Return how many rows there are, as far as they are counted."""
+        more = self._counted > COUNTED_UP_TO
+        return f"more than {COUNTED_UP_TO:,}" if more else f"{self._counted:,}"
 
 
 class WaitingFirst(BoundedPaginator):

@@ -12,7 +12,7 @@ from core.db import identity, system
 from labs import queues
 from labs.admin.paging import BoundedPaginator, WaitingFirst
 from labs.models import DiagnosticReport, Observation, SendingLaboratory
-from tests.cast import Cast
+from tests.cast import Cast, SignIn
 from tests.labs.messages import Obx, laboratory, send_one
 from tests.labs.results import COLLECTED, Line, file_report, make_laboratory
 from tests.labs.reviewing import review
@@ -129,14 +129,24 @@ def test_filing_asks_for_a_review_until_it_is_all_taken_back(cast: Cast, now: da
     assert marks()[0] is False
 
 
-def test_a_page_counts_up_to_its_bound_and_no_further(
-    cast: Cast, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("rows", "count", "words"), [(2, 2, "2"), (3, 3, "3"), (4, 3, "more than 3")]
+)
+def test_a_page_counts_up_to_its_bound_and_says_when_there_is_more(
+    cast: Cast,
+    monkeypatch: pytest.MonkeyPatch,
+    sign_in: SignIn,
+    rows: int,
+    count: int,
+    words: str,
 ) -> None:
     monkeypatch.setattr("labs.admin.paging.COUNTED_UP_TO", 3)
-    filed(cast, 5)
+    filed(cast, rows)
     with identity(system("lab-intake")):
-        rows = DiagnosticReport.objects.order_by("-effective_at", "-id")
-        assert BoundedPaginator(rows, 2).count == 3
+        found = DiagnosticReport.objects.order_by("-effective_at", "-id")
+        assert BoundedPaginator(found, 2).count == count
+    page = sign_in(cast.nurse).get(reverse("admin:labs_diagnosticreport_changelist"))
+    assert f"{words} {DiagnosticReport._meta.verbose_name_plural}" in page.content.decode()
 
 
 @pytest.mark.parametrize("waiting", [[], [4], [4, 1, 0], [0, 1, 2, 3, 4]])
