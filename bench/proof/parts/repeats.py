@@ -1,6 +1,7 @@
 """BOOK-3, BOOK-4: one request sent many times has one effect; a stale change has none."""
 
 import json
+import random
 import threading
 import time
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from bench.traffic import LoadFailed, Traffic, fetch, send
 PATIENTS = 120
 SAME_KEY_CLIENTS, DEVICES, CRASHED_CLIENTS = 50, 4, 40
 _PATIENCE_SECONDS = 30.0
+_CRASH_LOOP_SECONDS = 10.0
 _VISITS = "SELECT count(*) FROM appointments_appointment"
 _CHANGES = "SELECT count(*) FROM appointments_appointmenthistory"
 _Openings = Iterator[tuple[str, datetime]]
@@ -74,12 +76,14 @@ def _same_key(
     return {"rounds": rounds, "clients": SAME_KEY_CLIENTS, "answers": answers}
 
 
-def _workers(server: WebServer) -> list[int]:
-    """Return the workers, once there is one: the last was killed a moment ago."""
-    end = time.monotonic() + _PATIENCE_SECONDS
-    while not (found := server.workers()) and time.monotonic() < end:
-        time.sleep(0.1)
-    return found
+def _victim(server: WebServer, chance: random.Random, killed_at: float) -> int:
+    """Return a worker to kill, once the one killed last has lived for a while.
+
+    A worker that dies again within 5.5 s is a crash loop to the server, which then ends: then
+    whoever supervises it starts it again, and there is nobody here who would.
+    """
+    time.sleep(max(0.0, killed_at + _CRASH_LOOP_SECONDS - time.monotonic()))
+    return chance.choice(server.workers())
 
 
 def _crashes(
@@ -93,6 +97,7 @@ def _crashes(
     """Kill a web worker among bookings, then repeat each until it is answered."""
     chance = run.chance("crashes")
     broken = repeated = 0
+    killed_at = -_CRASH_LOOP_SECONDS
     for number in range(rounds):
         before = count(_VISITS)
         requests = []
@@ -100,11 +105,12 @@ def _crashes(
             opening, at = next(openings)
             person = _free_person(practice, at, number * CRASHED_CLIENTS + turn)
             requests.append(post(person, APPOINTMENTS, {"opening": opening}))
-        victim = chance.choice(_workers(server))
+        victim = _victim(server, chance, killed_at)
         killing = threading.Timer(chance.uniform(0.15, 0.6), server.kill_worker, [victim])
         killing.start()
         broken += _unanswered(server.port, requests)
         killing.join()
+        killed_at = time.monotonic()
         end = time.monotonic() + _PATIENCE_SECONDS
         left = len(requests)
         while left and time.monotonic() < end:
