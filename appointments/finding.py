@@ -209,19 +209,20 @@ def days_with_openings(
     window, hints, _ = _window(
         viewer, patient_id=patient_id, wanted=wanted, first=lowest, last=wanted.last, now=now
     )
-    days: dict[date, OpeningDay] = {}
+    firsts: dict[date, Offered] = {}
+    counts: dict[date, int] = {}
     zones: dict[str, ZoneInfo] = {}
     for _, offered in _merged(window, wanted, first=wanted.first, last=wanted.last, now=now):
         name = offered.supply.hours.zone
-        zone = zones.setdefault(name, ZoneInfo(name))
+        zone = zones.get(name)
+        if zone is None:
+            zone = zones[name] = ZoneInfo(name)
         on = offered.opening.starts_at.astimezone(zone).date()
-        seen = days.get(on)
-        days[on] = (
-            OpeningDay(on, 1, offered)
-            if seen is None
-            else OpeningDay(on, seen.openings + 1, seen.first)
-        )
-    return [days[on] for on in sorted(days)], hints
+        if on in counts:
+            counts[on] += 1
+        else:
+            counts[on], firsts[on] = 1, offered
+    return [OpeningDay(on, counts[on], firsts[on]) for on in sorted(counts)], hints
 
 
 def _window(

@@ -167,20 +167,20 @@ _Pools = tuple[tuple[Place, ...], ...]
 
 def _pools(row: tuple[Any, ...]) -> tuple[_Pools, _Pools]:
     """Return the places that meet each need, and those beyond for overbooking."""
-    lanes, more = row[10], row[19]
-    own = tuple(Place(row[8], lane) for lane in range(lanes + more))
-    others: dict[str, list[Place]] = defaultdict(list)
-    beyond: dict[str, list[Place]] = defaultdict(list)
+    own, lanes, more = row[8], row[10], row[19]
+    pools = [[Place(own, lane) for lane in range(lanes)]]
+    beyond = [[Place(own, lane) for lane in range(lanes, lanes + more)]]
+    kinds: dict[str, int] = {}
     for kind, resource_id, count, extra in row[17] or ():
-        places = others[kind]
+        if kind not in kinds:
+            kinds[kind] = len(pools)
+            pools.append([])
+            beyond.append([])
         if resource_id is not None:
-            found = [Place(UUID(resource_id), lane) for lane in range(count + extra)]
-            places.extend(found[:count])
-            beyond[kind].extend(found[count:])
-    return (
-        (own[:lanes], *(tuple(places) for places in others.values())),
-        (own[lanes:], *(tuple(beyond[kind]) for kind in others)),
-    )
+            one, need = UUID(resource_id), kinds[kind]
+            pools[need] += [Place(one, lane) for lane in range(count)]
+            beyond[need] += [Place(one, lane) for lane in range(count, count + extra)]
+    return tuple(map(tuple, pools)), tuple(map(tuple, beyond))
 
 
 def supply_for(
