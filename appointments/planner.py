@@ -352,3 +352,17 @@ def broken(
         if not right:
             found.append(here)
     return found
+
+
+def out_of_order(rule: SeriesRule, times: Mapping[Cell, Time]) -> list[tuple[Cell, Cell]]:
+    """Return visits that begin before the one before them is over, its gap included, with that.
+
+    Distances in days are left aside: when the clinic has to move a visit they may not be kept.
+    """
+    found = []
+    for cycle, step in sorted(times):
+        earlier = (cycle, step - 1) if step else (cycle - 1, rule.main)
+        gap = rule.steps[step].gap if step else _NO_TIME
+        if earlier in times and times[earlier].ends_at + gap > times[(cycle, step)].starts_at:
+            found.append(((cycle, step), earlier))
+    return found

@@ -32,6 +32,8 @@ from appointments.models import (
     WaitlistOffer,
 )
 from appointments.opening_ids import read_opening_id
+from appointments.planner import out_of_order
+from appointments.plans import plans_for, series_of, time_of
 from appointments.services.blocking import cover
 from appointments.services.changing import cancel
 from appointments.services.holding import end_hold
@@ -42,6 +44,7 @@ from appointments.services.refusals import (
     ClosingChanged,
     ClosingOutOfReach,
     NotOffered,
+    PlanOrder,
     SlotTaken,
 )
 from appointments.services.waitlist import settle_offer
@@ -151,6 +154,7 @@ class Closer:
             self._close_site()
         for visit in ranked:
             self._carry_out(visit, decisions)
+        self._check_plans()
         if self.closing.location_id is None:
             self._block()
         self._audit(visits)
@@ -371,6 +375,26 @@ class Closer:
             raise invalid("opening", "inside-closing", "This time is being closed, too.")
         moved.patient = visit.patient
         self.done.moved.append(moved)
+
+    def _check_plans(self) -> None:
+        """Let no visit of a care plan be moved before or behind those it belongs between.
+
+        Raises: PlanOrder.
+        """
+        moved = {visit.id for visit in self.done.moved}
+        planned = PlannedVisit.objects.filter(appointment_id__in=moved, replaced_at__isnull=True)
+        for plan in plans_for(self.viewer).filter(id__in=planned.values("plan_id")):
+            series = series_of(plan)
+            times = {cell: time_of(visit) for cell, visit in series.standing.items()}
+            movers = {cell for cell, visit in series.standing.items() if visit.id in moved}
+            for cell, earlier in out_of_order(series.rule, times):
+                if movers & {cell, earlier}:
+                    name = series.steps[cell[1]].visit_type.name
+                    raise PlanOrder(
+                        f"{name} of cycle {cell[0]} would not come after what belongs before it. "
+                        "Choose another time, or cancel it.",
+                        extra={"broken": [{"cycle": cell[0], "step": cell[1]}]},
+                    )
 
     def _audit(self, visits: Sequence[Appointment]) -> None:
         made = [self.done.closure] if self.done.closure else self.done.blocks

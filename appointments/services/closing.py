@@ -82,7 +82,7 @@ def close(
     gets a ticket to book anew, but where only the clinic books, and never after a death.
     `reason` is for staff. Each patient hears of her visit once, by its own event.
     Raises: NotFound, Forbidden, InvalidInput, StatusConflict, ClosingOutOfReach, CannotKeep,
-    ClosingChanged; then nothing has changed.
+    PlanOrder, ClosingChanged; then nothing has changed.
     """
     require_may_close(viewer, closing, now=now)
     if not reason.strip():

@@ -146,6 +146,24 @@ def test_visits_of_a_care_plan_are_marked(cast: Cast, now: datetime) -> None:
     ]
 
 
+def test_a_visit_of_a_care_plan_is_not_moved_out_of_its_order(cast: Cast, now: datetime) -> None:
+    place = ward(cast)
+    plan = lay_down(cast, place, now)
+    visits = book_all(cast.anna_user, plan, now)
+    labs, _, infusion = (visits[cell] for cell in sorted(visits)[:3])
+    closing = Closing(labs.starts_at, labs.ends_at, resource_ids=(place.blood.resource_id,))
+
+    with pytest.raises(services.PlanOrder) as refused:
+        close(cast.desk, closing, moved(labs, place.opening(0, 15, on=infusion.local_date)), now)
+    assert "of cycle 1 would not come after" in refused.value.detail
+    assert visit_now(labs).starts_at == labs.starts_at
+    assert not Block.objects.exists()
+
+    friday = labs.local_date - 3 * DAY
+    close(cast.desk, closing, moved(labs, place.opening(0, 15, on=friday)), now)
+    assert visit_now(labs).starts_at == place.clinic.at(15, on=friday)
+
+
 def test_who_is_outside_her_reach_is_counted_and_not_shown(
     cast: Cast, clinic: Surgery, now: datetime
 ) -> None:
